@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "identity/identity.h"
+#include "net/address.h"
+#include "net/loop.h"
+
+namespace warder::identity {
+
+// One accepted connection, as the proxy sees it.
+struct Connection {
+  net::Endpoint client;  // its remote end
+  net::Endpoint proxy;   // its local end
+  // SO_ORIGINAL_DST, where it was redirected in the proxy's namespace.
+  std::optional<net::Endpoint> original_destination;
+};
+
+// A lookup that is under way. Destroying it cancels: the callback never runs afterwards.
+class Lookup {
+ public:
+  virtual ~Lookup() = default;
+};
+
+// Finds out who owns a connection. One is shared by all workers; every method may be called on any
+// thread. Implementations outlive the lookups they started; their destructor waits for work that
+// runs and drops what waits.
+class Resolver {
+ public:
+  using Callback = std::function<void(Identity)>;
+  // nullopt: the same socket, held by the same processes running the same images. Otherwise what
+  // changed, in one sentence.
+  using ConfirmCallback = std::function<void(std::optional<std::string> changed)>;
+
+  virtual ~Resolver() = default;
+
+  // The callback runs once, on the thread of `loop`, never before start() has returned, and may
+  // destroy the lookup. Failure is a result: grade unresolved with its reason. `loop` outlives the
+  // lookup. The lookup must be destroyed on the thread of `loop`.
+  [[nodiscard]] virtual std::unique_ptr<Lookup> start(const Connection& connection, net::Loop& loop,
+                                                      Callback callback) = 0;
+
+  // Looks again, with nothing remembered from before this call, and compares with `before`
+  // (copied). To be called after the decision and before anything opens.
+  [[nodiscard]] virtual std::unique_ptr<Lookup> confirm(const Connection& connection,
+                                                        const Identity& before, net::Loop& loop,
+                                                        ConfirmCallback callback) = 0;
+};
+
+}  // namespace warder::identity

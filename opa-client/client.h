@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/result.h"
+#include "opa-client/decision.h"
+#include "opa-client/query.h"
+
+namespace warder::opa {
+
+// A question that is under way. Destroying it cancels: the callback never runs afterwards.
+class Call {
+ public:
+  virtual ~Call() = default;
+};
+
+// Asks the policy server. One belongs to one loop.
+class Client {
+ public:
+  using Callback = std::function<void(Result<Decision>)>;
+
+  virtual ~Client() = default;
+  // `query` is not kept. The callback runs once, never before ask() has returned, and may destroy
+  // the call. Errors: the opa_… values of Errc, and cancelled when the client goes first.
+  [[nodiscard]] virtual std::unique_ptr<Call> ask(const Query& query, Callback callback) = 0;
+};
+
+// Where OPA listens: "http://host:port" with a literal address or "localhost", or "unix:///path".
+struct Address {
+  enum class Kind { tcp, unix_socket };
+  Kind kind = Kind::tcp;
+  net::Endpoint endpoint;   // tcp
+  std::string socket_path;  // unix
+  std::string host_header;  // what goes into Host: never a socket path (Go refuses it)
+};
+// Errors: bad_config; https is refused with a text that says it is not there yet.
+[[nodiscard]] Result<Address> parse_url(const std::string& url);
+
+struct ClientOptions {
+  Address address;
+  std::string path = "/v1/data/egress/decision";
+  std::chrono::milliseconds timeout{500};  // of the whole call, queueing included
+  std::size_t max_connections = 16;
+  std::size_t max_waiting = 1024;          // calls without a connection; above: opa_queue_full
+  std::size_t max_answer_bytes = 1 << 20;  // body; a head may have 16 KiB
+  std::chrono::milliseconds idle_timeout{30000};
+};
+
+// HTTP/1.1 with keep-alive. One retry, and only when a reused connection ended before the first
+// byte of an answer.
+[[nodiscard]] std::unique_ptr<Client> make_client(net::Loop& loop, ClientOptions options);
+
+}  // namespace warder::opa

@@ -1,0 +1,1 @@
+#include "opa-client/query.h"

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/result.h"
+
+namespace warder::opa {
+
+// The input document, as typed values. Every key is always sent; nullopt becomes null. Strings are
+// raw bytes: one that is not UTF-8 is sent as null with its bytes in hexadecimal under the same key
+// with "_hex" appended, because JSON decoding would make different byte strings equal.
+struct QueryProcess {
+  std::int64_t pid = 0;
+  std::int64_t uid = 0;
+  std::uint64_t start_time = 0;
+  std::optional<std::string> binary;
+  std::string path;
+  std::vector<std::string> names;
+  std::optional<std::string> sha256;
+  std::vector<std::string> role;
+  bool deleted = false;
+  std::vector<std::string> ancestors;
+  bool ancestors_complete = true;
+  std::optional<std::string> container;
+};
+
+struct Query {
+  std::optional<std::string> binary;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string request_id;
+  std::vector<std::string> ancestors;
+  std::optional<std::string> sha256;
+
+  struct Request {
+    std::string kind;
+    std::string method;
+    std::optional<std::string> scheme, path, query;
+  } request;
+  struct Client {
+    std::string address;
+    std::uint16_t port = 0;
+  } client;
+  struct Identity {
+    std::string grade, assurance;
+    std::vector<std::string> causes;
+    std::optional<std::string> reason, detail, scope, method;
+    std::vector<QueryProcess> processes;
+  } identity;
+};
+
+// {"input": …} as JSON in ASCII (everything else escaped).
+[[nodiscard]] std::string to_json(const Query& query);
+
+}  // namespace warder::opa

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+#include "net/result.h"
+#include "opa-client/client.h"
+
+namespace warder::proxy {
+
+// Where the admin server listens.
+struct AdminAddress {
+  std::optional<net::Endpoint> endpoint;  // a loopback address
+  std::string socket_path;                // else a unix socket
+};
+
+enum class LogLevel { debug, info, warn, error };
+enum class LogFormat { json, text };
+
+// All that can be set, with its default: the only place where a default stands. Made by load();
+// docs/config.md is tested against it.
+struct Config {
+  std::vector<net::Endpoint> listen{{net::IpAddress::v4({127, 0, 0, 1}), 3128}};
+  std::optional<AdminAddress> admin = AdminAddress{
+      net::Endpoint{net::IpAddress::v4({127, 0, 0, 1}), 3129}, {}};  // "none" turns it off
+
+  struct Opa {
+    std::string url = "http://127.0.0.1:8181";
+    std::string path = "/v1/data/egress/decision";
+    std::chrono::milliseconds timeout{500};
+    std::size_t connections = 16;  // per worker
+    std::size_t queue = 1024;      // per worker
+  } opa;
+
+  struct Identity {
+    std::vector<pid_t> sandboxes;
+    std::string proc = "/proc";
+    std::vector<net::Endpoint> listener_aliases;
+    std::size_t queue = 4096;
+    std::chrono::milliseconds timeout{5000};
+  } identity;
+
+  struct Guard {
+    bool allow_loopback = false;
+    std::vector<net::IpRange> always_blocked;  // added to the built-in ones
+  } guard;
+
+  struct Limits {
+    std::size_t connections = 10000;  // lowered to what RLIMIT_NOFILE can hold
+    std::size_t connections_per_client = 1000;
+    std::size_t connections_per_identity = 1000;
+    std::size_t head_bytes = 65536;
+    std::size_t log_queue = 8192;  // records waiting for standard output
+  } limits;
+
+  struct Timeouts {
+    std::chrono::milliseconds head{10000};
+    std::chrono::milliseconds dns{5000};
+    std::chrono::milliseconds connect{10000};  // of one tunnel, all addresses together
+    std::chrono::milliseconds idle{3600000};
+    std::chrono::milliseconds drain{30000};
+    std::chrono::milliseconds linger{2000};  // how long a refused client may go on writing
+  } timeouts;
+
+  struct Dns {
+    std::string server;  // empty: resolv.conf(5)
+  } dns;
+
+  std::size_t workers = 0;  // 0: auto, one per core this process may use
+
+  struct Log {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::json;
+  } log;
+};
+
+}  // namespace warder::proxy
