@@ -1,0 +1,102 @@
+#include "net/loop.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "net/check.h"
+
+namespace warder::net {
+
+Loop::Loop() {
+  check(uv_loop_init(&loop_) == 0, "uv_loop_init failed");
+  wake_.reset(new uv_async_t{});
+  check(uv_async_init(&loop_, wake_.get(),
+                      [](uv_async_t* wake) { static_cast<Loop*>(wake->data)->run_posted(); }) == 0,
+        "uv_async_init failed");
+  wake_->data = this;
+  undertaker_.reset(new uv_idle_t{});
+  uv_idle_init(&loop_, undertaker_.get());
+  undertaker_->data = this;
+}
+
+Loop::~Loop() {
+  for (;;) {
+    // What is destroyed may post or retire again.
+    std::vector<Task> tasks;
+    {
+      const std::lock_guard lock(mutex_);
+      tasks.swap(posted_);
+    }
+    auto dead = std::exchange(graveyard_, {});
+    if (tasks.empty() && dead.empty()) break;
+  }
+  undertaker_.reset();
+  wake_.reset();
+  // A handle left open would let the run below wait for ever, so it is looked for first.
+  bool leaked = false;
+  uv_walk(
+      &loop_,
+      [](uv_handle_t* handle, void* found) {
+        if (uv_is_closing(handle) != 0) return;
+        std::fprintf(stderr, "warder: %s handle still open\n",
+                     uv_handle_type_name(uv_handle_get_type(handle)));
+        *static_cast<bool*>(found) = true;
+      },
+      &leaked);
+  check(!leaked, "a loop was destroyed under open handles");
+  // Runs the close callbacks and waits for work on other threads.
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  check(uv_loop_close(&loop_) == 0, "uv_loop_close failed");
+}
+
+void Loop::run() {
+  // A stop() that came before, and was seen by run_once_nowait(), is looked at again.
+  uv_async_send(wake_.get());
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  const std::lock_guard lock(mutex_);
+  stopping_ = false;
+}
+
+void Loop::run_once_nowait() { uv_run(&loop_, UV_RUN_NOWAIT); }
+
+void Loop::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  uv_async_send(wake_.get());
+}
+
+void Loop::post(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  uv_async_send(wake_.get());
+}
+
+void Loop::run_posted() {
+  std::vector<Task> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+    if (stopping_) uv_stop(&loop_);
+  }
+  for (Task& task : tasks) {
+    // Moved out, so that what the task owns is gone before the next one runs.
+    const Task current = std::move(task);
+    current();
+  }
+}
+
+void Loop::bury(std::shared_ptr<void> object) {
+  graveyard_.push_back(std::move(object));
+  uv_idle_start(undertaker_.get(), [](uv_idle_t* undertaker) {
+    auto* self = static_cast<Loop*>(undertaker->data);
+    // Stopped first: a destructor that retires something starts it anew.
+    uv_idle_stop(undertaker);
+    const auto dead = std::exchange(self->graveyard_, {});
+  });
+}
+
+}  // namespace warder::net
