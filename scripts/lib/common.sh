@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# Sourced by every script: where the tree is, and a path on which Debian's own python3 comes first.
+# A python3 of pyenv or a virtual environment would not see Debian's pytest.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+OPA_VERSION=1.22.2
+# shellcheck disable=SC2034  # used by scripts/setup
+GO_FALLBACK=golang-1.23-go
+
+export PATH="/usr/sbin:/usr/bin:/sbin:/bin:${PATH:-/usr/local/bin}:/usr/local/sbin:/usr/local/bin:/usr/local/go/bin:/usr/lib/go-1.23/bin"
+export HOME="${HOME:-/root}"
+export LC_ALL=C.UTF-8
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$REPO"
+export PYTHONDONTWRITEBYTECODE=1
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# A proxy or a CA bundle of the caller's would be used by the clients under test.
+# shellcheck disable=SC2034
+CLIENT_ENV_UNSET=(http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR)
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# package_list FILE...: the packages named there, without comments.
+package_list() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@" | awk '{print $1}' | sort -u; }
+
+opa_is_right() { [ "$(opa version 2>/dev/null | sed -n 's/^Version: *//p')" = "$OPA_VERSION" ]; }
+
+need_root() { [ "$(id -u)" = 0 ] || die "needs root: network namespaces and other users' /proc/<pid>/fd are read"; }
