@@ -20,9 +20,15 @@ struct Decision {
   std::optional<std::string> decision_id;
 };
 
-// Strict: an object or a boolean under `result`, `allow` a JSON boolean, no key twice anywhere,
-// known keys of the right type (unknown ones are ignored), UTF-8, nothing after the document, depth
-// and lengths bounded. Errors: opa_not_json, opa_bad_answer; `detail` names the key or the byte.
+// Strict: an object or a boolean under `result`, `allow` a JSON boolean that is there, no key twice
+// anywhere, known keys of the right type (unknown ones are ignored; null stands for an absent
+// text), UTF-8, nothing after the document, depth and lengths bounded. `decision_id` is printable
+// ASCII without blanks: it goes into headers. Errors: opa_not_json, opa_bad_answer, opa_too_large
+// (above 1 MiB); `detail` names the key or the byte.
 [[nodiscard]] Result<Decision> parse_answer(std::string_view body);
+
+// One line about an answer with a status other than 200: "500 internal_error: …" where the body is
+// OPA's error document, else the status alone. Holds bytes of the peer, at most 512.
+[[nodiscard]] std::string describe_refusal(int status, std::string_view body);
 
 }  // namespace warder::opa

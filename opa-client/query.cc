@@ -1,1 +1,179 @@
 #include "opa-client/query.h"
+
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <string_view>
+
+#include "opa-client/json.h"
+
+namespace warder::opa {
+namespace {
+
+using Writer = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
+
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 0x0F];
+  }
+  return text;
+}
+
+// Writes members of the document; names are literals of this file.
+class DocumentWriter {
+ public:
+  explicit DocumentWriter(rapidjson::StringBuffer& buffer) : writer_(buffer) {}
+
+  void begin_object() { writer_.StartObject(); }
+  void begin_object(std::string_view key) {
+    name(key);
+    writer_.StartObject();
+  }
+  void end_object() { writer_.EndObject(); }
+  void begin_array(std::string_view key) {
+    name(key);
+    writer_.StartArray();
+  }
+  void end_array() { writer_.EndArray(); }
+
+  void string(std::string_view key, const std::string& value) {
+    name(key);
+    // RapidJSON's Writer stops in the middle of the document at a byte that is not UTF-8.
+    if (is_utf8(value)) return text(value);
+    writer_.Null();
+    name(std::string(key) + "_hex");
+    text(hex(value));
+  }
+  void optional_string(std::string_view key, const std::optional<std::string>& value) {
+    if (value) return string(key, *value);
+    null(key);
+  }
+  void null(std::string_view key) {
+    name(key);
+    writer_.Null();
+  }
+  void boolean(std::string_view key, bool value) {
+    name(key);
+    writer_.Bool(value);
+  }
+  void number(std::string_view key, std::int64_t value) {
+    name(key);
+    writer_.Int64(value);
+  }
+  void number(std::string_view key, std::uint64_t value) {
+    name(key);
+    writer_.Uint64(value);
+  }
+  void strings(std::string_view key, const std::vector<std::string>& values) {
+    bool all_text = true;
+    begin_array(key);
+    for (const std::string& value : values) {
+      if (is_utf8(value)) {
+        text(value);
+      } else {
+        writer_.Null();
+        all_text = false;
+      }
+    }
+    end_array();
+    if (!all_text) hex_strings(std::string(key) + "_hex", values);
+  }
+
+ private:
+  void hex_strings(std::string_view key, const std::vector<std::string>& values) {
+    begin_array(key);
+    for (const std::string& value : values) {
+      if (is_utf8(value)) {
+        writer_.Null();
+      } else {
+        text(hex(value));
+      }
+    }
+    end_array();
+  }
+  void name(std::string_view key) {
+    writer_.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
+  }
+  void text(std::string_view value) {
+    writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+  }
+
+  Writer writer_;
+};
+
+void write_request(DocumentWriter& out, const Query::Request& request) {
+  out.begin_object("request");
+  out.string("kind", request.kind);
+  out.string("method", request.method);
+  out.optional_string("scheme", request.scheme);
+  out.optional_string("path", request.path);
+  out.optional_string("query", request.query);
+  out.end_object();
+}
+
+void write_client(DocumentWriter& out, const Query::Client& client) {
+  out.begin_object("client");
+  out.string("address", client.address);
+  out.number("port", std::uint64_t{client.port});
+  out.end_object();
+}
+
+void write_process(DocumentWriter& out, const QueryProcess& process) {
+  out.begin_object();
+  out.number("pid", process.pid);
+  out.number("uid", process.uid);
+  out.number("start_time", process.start_time);
+  out.optional_string("binary", process.binary);
+  out.string("path", process.path);
+  out.strings("names", process.names);
+  out.optional_string("sha256", process.sha256);
+  out.strings("role", process.role);
+  out.boolean("deleted", process.deleted);
+  out.strings("ancestors", process.ancestors);
+  out.boolean("ancestors_complete", process.ancestors_complete);
+  out.optional_string("container", process.container);
+  out.end_object();
+}
+
+void write_identity(DocumentWriter& out, const Query::Identity& identity) {
+  out.begin_object("identity");
+  out.string("grade", identity.grade);
+  out.string("assurance", identity.assurance);
+  out.strings("causes", identity.causes);
+  out.optional_string("reason", identity.reason);
+  out.optional_string("detail", identity.detail);
+  out.optional_string("scope", identity.scope);
+  out.optional_string("method", identity.method);
+  out.begin_array("processes");
+  for (const QueryProcess& process : identity.processes) write_process(out, process);
+  out.end_array();
+  out.end_object();
+}
+
+}  // namespace
+
+std::string to_json(const Query& query) {
+  rapidjson::StringBuffer buffer;
+  DocumentWriter out(buffer);
+  out.begin_object();
+  out.begin_object("input");
+  out.optional_string("binary", query.binary);
+  out.string("host", query.host);
+  out.number("port", std::uint64_t{query.port});
+  out.string("request_id", query.request_id);
+  out.strings("ancestors", query.ancestors);
+  out.optional_string("sha256", query.sha256);
+  write_request(out, query.request);
+  write_client(out, query.client);
+  write_identity(out, query.identity);
+  out.end_object();
+  out.end_object();
+  return {buffer.GetString(), buffer.GetSize()};
+}
+
+}  // namespace warder::opa

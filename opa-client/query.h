@@ -10,8 +10,11 @@
 namespace warder::opa {
 
 // The input document, as typed values. Every key is always sent; nullopt becomes null. Strings are
-// raw bytes: one that is not UTF-8 is sent as null with its bytes in hexadecimal under the same key
-// with "_hex" appended, because JSON decoding would make different byte strings equal.
+// raw bytes: one that is not UTF-8 is sent as null with its bytes in lower-case hexadecimal under
+// the same key with "_hex" appended, because JSON decoding would make different byte strings equal.
+// In a list the entry becomes null in its place, and a list of the same length under "<key>_hex"
+// has the bytes there and null elsewhere. The "_hex" keys are sent only when they say something:
+// null is not false in Rego, so a policy tests for one by its being there.
 struct QueryProcess {
   std::int64_t pid = 0;
   std::int64_t uid = 0;
