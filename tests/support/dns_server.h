@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/unique_fd.h"
+#include "net/watcher.h"
+
+namespace warder::testing {
+
+// A name server on 127.0.0.1 that runs on the test's loop and does what the test says: answers over
+// UDP, A and AAAA only, and writes down what it was asked. Names it does not know do not exist.
+class DnsServer final : private net::FdWatcher::Listener {
+ public:
+  explicit DnsServer(net::Loop& loop);
+
+  // "127.0.0.1:port"
+  [[nodiscard]] std::string address() const { return at_.text(); }
+
+  std::map<std::string, std::vector<net::IpAddress>> names;
+  std::set<std::string> silent;    // asked for, never answered
+  std::set<std::string> failing;   // SERVFAIL
+  std::vector<std::string> asked;  // "A example.test", "AAAA example.test"
+
+ private:
+  void on_ready(net::FdWatcher& watcher, net::Readiness readiness) override;
+  [[nodiscard]] std::string answer(const std::string& query);
+
+  net::UniqueFd fd_;
+  net::Endpoint at_;
+  std::unique_ptr<net::FdWatcher> watcher_;
+};
+
+}  // namespace warder::testing
