@@ -24,8 +24,8 @@ struct AdminAddress {
 enum class LogLevel { debug, info, warn, error };
 enum class LogFormat { json, text };
 
-// All that can be set, with its default: the only place where a default stands. Made by load();
-// docs/config.md is tested against it.
+// All that can be set, with its default: the only place where a default stands. Made by
+// load_config(); docs/config.md is tested against it.
 struct Config {
   std::vector<net::Endpoint> listen{{net::IpAddress::v4({127, 0, 0, 1}), 3128}};
   std::optional<AdminAddress> admin = AdminAddress{
@@ -79,6 +79,9 @@ struct Config {
     LogLevel level = LogLevel::info;
     LogFormat format = LogFormat::json;
   } log;
+
+  // What load_config() has to say beside the values, one sentence each; to be logged at start.
+  std::vector<std::string> warnings;
 };
 
 }  // namespace warder::proxy

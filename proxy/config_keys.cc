@@ -1,0 +1,339 @@
+#include "proxy/config_keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "proxy/config_values.h"
+
+namespace warder::proxy {
+namespace {
+
+using Values = std::vector<std::string>;
+using Shape = Key::Shape;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMostCount = 1'000'000;
+constexpr std::int64_t kMinute = 60'000;
+constexpr std::int64_t kDay = std::int64_t{24} * 60 * kMinute;
+
+Values texts(const std::vector<net::Endpoint>& items) {
+  Values values;
+  for (const net::Endpoint& item : items) values.push_back(item.text());
+  return values;
+}
+
+Values texts(const std::vector<net::IpRange>& items) {
+  Values values;
+  for (const net::IpRange& item : items) values.push_back(item.text());
+  return values;
+}
+
+Values texts(const std::vector<pid_t>& items) {
+  Values values;
+  for (const pid_t item : items) values.push_back(std::to_string(item));
+  return values;
+}
+
+// Reads each of `values`; writes `out` only when all are good.
+template <class T>
+std::string read_list(const Values& values, std::string (*read)(std::string_view, T&),
+                      std::vector<T>& out) {
+  std::vector<T> items;
+  for (const std::string& value : values) {
+    T item{};
+    const std::string problem = read(value, item);
+    if (!problem.empty()) return fmt::format("item {} {}", items.size() + 1, problem);
+    items.push_back(std::move(item));
+  }
+  out = std::move(items);
+  return {};
+}
+
+// The kinds of keys. `Section` and `Member` are pointers to members: &Config::opa,
+// &Config::Opa::url.
+
+template <auto Section, auto Member, std::size_t Least = 1, std::size_t Most = kMostCount>
+constexpr Key size_key(std::string_view name, std::string_view doc) {
+  Key key{.name = name, .is_text = false, .doc = doc};
+  key.set = [](Config& config, const Values& values) {
+    return read_size(values[0], {Least, Most}, config.*Section.*Member);
+  };
+  key.get = [](const Config& config) { return Values{std::to_string(config.*Section.*Member)}; };
+  return key;
+}
+
+template <auto Section, auto Member, std::int64_t MostMilliseconds = 10 * kMinute>
+constexpr Key duration_key(std::string_view name, std::string_view doc) {
+  Key key{.name = name, .doc = doc};
+  key.set = [](Config& config, const Values& values) {
+    return read_duration(values[0], {milliseconds{1}, milliseconds{MostMilliseconds}},
+                         config.*Section.*Member);
+  };
+  key.get = [](const Config& config) { return Values{show(config.*Section.*Member)}; };
+  return key;
+}
+
+template <auto Section, auto Member, std::string (*Read)(std::string_view, std::string&)>
+constexpr Key text_key(std::string_view name, std::string_view doc) {
+  Key key{.name = name, .doc = doc};
+  key.set = [](Config& config, const Values& values) {
+    return Read(values[0], config.*Section.*Member);
+  };
+  key.get = [](const Config& config) { return Values{config.*Section.*Member}; };
+  return key;
+}
+
+template <auto Section, auto Member, auto Read>
+constexpr Key choice_key(std::string_view name, std::string_view doc) {
+  Key key{.name = name, .doc = doc};
+  key.set = [](Config& config, const Values& values) {
+    return Read(values[0], config.*Section.*Member);
+  };
+  key.get = [](const Config& config) { return Values{show(config.*Section.*Member)}; };
+  return key;
+}
+
+template <auto Section, auto Member, auto Read>
+constexpr Key list_key(std::string_view name, std::string_view doc) {
+  Key key{.name = name, .shape = Shape::list, .doc = doc};
+  key.set = [](Config& config, const Values& values) {
+    return read_list(values, Read, config.*Section.*Member);
+  };
+  key.get = [](const Config& config) { return texts(config.*Section.*Member); };
+  return key;
+}
+
+constexpr Key with_flag(Key key, std::string_view flag, std::string_view value) {
+  key.flag = flag;
+  key.flag_value = value;
+  return key;
+}
+
+constexpr Key unquoted(Key key) {
+  key.is_text = false;
+  return key;
+}
+
+constexpr Key entries_of(Key key, std::string_view entry) {
+  key.shape = Shape::entries;
+  key.is_text = false;
+  key.entry = entry;
+  return key;
+}
+
+constexpr Key listen_key() {
+  Key key{.name = "listen", .shape = Shape::list, .flag = "--listen", .flag_value = "A:P"};
+  key.doc = "Addresses the proxy listens on.";
+  key.set = [](Config& config, const Values& values) -> std::string {
+    if (values.empty()) return "must name at least one address";
+    return read_list(values, read_endpoint, config.listen);
+  };
+  key.get = [](const Config& config) { return texts(config.listen); };
+  return key;
+}
+
+constexpr Key admin_key() {
+  Key key{.name = "admin", .flag = "--admin", .flag_value = "A:P|unix:PATH|none"};
+  key.doc =
+      "Where `/healthz`, `/readyz` and `/metrics` are served: a loopback address, a unix socket "
+      "(mode 0600), or nowhere.";
+  key.set = [](Config& config, const Values& values) {
+    return read_admin(values[0], config.admin);
+  };
+  key.get = [](const Config& config) { return Values{show(config.admin)}; };
+  return key;
+}
+
+constexpr Key workers_key() {
+  Key key{.name = "workers", .is_text = false};
+  key.doc = "Event loops. `auto`: one for each core this process may use.";
+  key.set = [](Config& config, const Values& values) {
+    return read_workers(values[0], config.workers);
+  };
+  key.get = [](const Config& config) {
+    return Values{config.workers == 0 ? "auto" : std::to_string(config.workers)};
+  };
+  return key;
+}
+
+constexpr Key discover_key() {
+  Key key{.name = "identity.discover", .is_text = false};
+  key.doc = "Search network namespaces nobody named. Not supported yet: only `false` is taken.";
+  key.set = [](Config& /*config*/, const Values& values) -> std::string {
+    bool wanted = false;
+    std::string problem = read_bool(values[0], wanted);
+    if (problem.empty() && wanted) {
+      problem = "true is not supported yet; name the sandboxes in identity.sandboxes";
+    }
+    return problem;
+  };
+  key.get = [](const Config& /*config*/) { return Values{"false"}; };
+  return key;
+}
+
+constexpr Key reauthorize_key() {
+  Key key{.name = "tunnels.reauthorize"};
+  key.doc = "How often an open tunnel is decided again. Has no effect yet: a warning says so.";
+  key.set = [](Config& config, const Values& values) -> std::string {
+    milliseconds interval{};
+    std::string problem =
+        read_duration(values[0], {milliseconds{1000}, milliseconds{kDay}}, interval);
+    if (!problem.empty()) return problem;
+    config.warnings.emplace_back(
+        "tunnels.reauthorize has no effect yet: an open tunnel is not decided again");
+    return {};
+  };
+  key.get = [](const Config& /*config*/) { return Values{}; };
+  return key;
+}
+
+using C = Config;
+
+constexpr std::array kKeys{
+    listen_key(),
+    admin_key(),
+    with_flag(text_key<&C::opa, &C::Opa::url, read_opa_url>(
+                  "opa.url", "The policy server: `http://host:port` or `unix:///path`."),
+              "--opa", "URL"),
+    with_flag(text_key<&C::opa, &C::Opa::path, read_url_path>(
+                  "opa.path", "The decision document, as a path of OPA's data API."),
+              "--opa-path", "PATH"),
+    duration_key<&C::opa, &C::Opa::timeout>(
+        "opa.timeout", "Deadline of one question, waiting for a connection included."),
+    size_key<&C::opa, &C::Opa::connections, 1, 1024>("opa.connections",
+                                                     "Connections to OPA, per worker."),
+    size_key<&C::opa, &C::Opa::queue>(
+        "opa.queue",
+        "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
+    entries_of(with_flag(list_key<&C::identity, &C::Identity::sandboxes, read_pid>(
+                             "identity.sandboxes",
+                             "Processes whose network namespaces are searched before Warder's own, "
+                             "each as `{ pid: N }`."),
+                         "--pid", "N"),
+               "pid"),
+    discover_key(),
+    text_key<&C::identity, &C::Identity::proc, read_absolute_path>("identity.proc",
+                                                                   "Where procfs is mounted."),
+    list_key<&C::identity, &C::Identity::listener_aliases, read_endpoint>(
+        "identity.listener_aliases",
+        "Addresses under which clients reach the listeners, where a DNAT in their own network "
+        "namespace changes it."),
+    size_key<&C::identity, &C::Identity::queue>("identity.queue",
+                                                "Lookups waiting; above: `lookup_failed`."),
+    duration_key<&C::identity, &C::Identity::timeout>("identity.timeout",
+                                                      "Deadline of one lookup."),
+    unquoted(choice_key<&C::guard, &C::Guard::allow_loopback, read_bool>(
+        "guard.allow_loopback",
+        "Let a policy's `allowed_ips` name loopback addresses and those of this host.")),
+    list_key<&C::guard, &C::Guard::always_blocked, read_range>(
+        "guard.always_blocked",
+        "Ranges no policy can allow, beside the built-in ones (link-local, metadata, multicast, "
+        "…)."),
+    size_key<&C::limits, &C::Limits::connections>(
+        "limits.connections", "Client connections; lowered to what RLIMIT_NOFILE can hold."),
+    size_key<&C::limits, &C::Limits::connections_per_client>(
+        "limits.connections_per_client", "Connections from one client address."),
+    size_key<&C::limits, &C::Limits::connections_per_identity>("limits.connections_per_identity",
+                                                               "Connections of one program."),
+    size_key<&C::limits, &C::Limits::head_bytes, 1024, 1'048'576>(
+        "limits.head_bytes", "Bytes of a request head; above: 431."),
+    size_key<&C::limits, &C::Limits::log_queue>(
+        "limits.log_queue",
+        "Records waiting for standard output; above, records are dropped and the drops counted."),
+    duration_key<&C::timeouts, &C::Timeouts::head>("timeouts.head",
+                                                   "Until a request head is complete."),
+    duration_key<&C::timeouts, &C::Timeouts::dns>("timeouts.dns", "Until a name is resolved."),
+    duration_key<&C::timeouts, &C::Timeouts::connect>(
+        "timeouts.connect", "Until the origin is connected, all its addresses together."),
+    duration_key<&C::timeouts, &C::Timeouts::idle, 7 * kDay>(
+        "timeouts.idle", "How long a tunnel may go without a byte in either direction."),
+    duration_key<&C::timeouts, &C::Timeouts::drain, kDay>(
+        "timeouts.drain",
+        "How long a tunnel of which one side ended may go on without a byte, and how long SIGTERM "
+        "waits for tunnels."),
+    duration_key<&C::timeouts, &C::Timeouts::linger>(
+        "timeouts.linger", "How long a refused client may go on writing."),
+    text_key<&C::dns, &C::Dns::server, read_dns_server>(
+        "dns.server", "The only DNS server to ask, as `address:port`; empty: resolv.conf(5)."),
+    reauthorize_key(),
+    workers_key(),
+    with_flag(choice_key<&C::log, &C::Log::level, read_level>(
+                  "log.level", "`debug`, `info`, `warn` or `error`. Denials are `warn`."),
+              "--log-level", "L"),
+    with_flag(choice_key<&C::log, &C::Log::format, read_format>("log.format", "`json` or `text`."),
+              "--log-format", "json|text"),
+};
+
+std::string default_text(const Key& key) {
+  const Values values = key.get(Config{});
+  if (key.shape != Shape::scalar) return fmt::format("`[{}]`", fmt::join(values, ", "));
+  if (values.empty()) return "none";
+  return values[0].empty() ? "empty" : fmt::format("`{}`", values[0]);
+}
+
+// In a cell of a table a '|' would end it, also within backquotes.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char byte : text) {
+    if (byte == '|') out += '\\';
+    out += byte;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::span<const Key> config_keys() { return kKeys; }
+
+const Key* find_key(std::string_view name) {
+  const auto* found =
+      std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& key) { return key.name == name; });
+  return found == kKeys.end() ? nullptr : found;
+}
+
+const Key* find_key_of_flag(std::string_view flag) {
+  if (flag.empty()) return nullptr;
+  const auto* found =
+      std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& key) { return key.flag == flag; });
+  return found == kKeys.end() ? nullptr : found;
+}
+
+std::string environment_name(const Key& key) {
+  std::string name = "WARDER_";
+  for (const char byte : key.name) {
+    const bool lower = byte >= 'a' && byte <= 'z';
+    name += byte == '.' ? '_' : lower ? static_cast<char>(byte - 'a' + 'A') : byte;
+  }
+  return name;
+}
+
+std::string config_reference() {
+  std::string text = R"(# Configuration
+
+Written by `warder config-reference`, which reads the table the program itself uses.
+
+A value comes from the file (`--config FILE`, or `WARDER_CONFIG`), from the environment, or from a flag;
+flags win over the environment, and that wins over the file. A list in the environment is separated by
+commas; an empty variable counts as not set. A key the file has twice or that does not exist, and a value of
+the wrong type, are errors (exit code 2). Durations are digits and `ms`, `s`, `m` or `h`.
+`warder check FILE` reads a file and says what is wrong.
+
+| key | default | environment | flag | |
+|---|---|---|---|---|
+)";
+  for (const Key& key : kKeys) {
+    const std::string flag =
+        key.flag.empty() ? "" : fmt::format("`{} {}`", key.flag, cell(key.flag_value));
+    text += fmt::format("| `{}` | {} | `{}` | {} | {} |\n", key.name, default_text(key),
+                        environment_name(key), flag, key.doc);
+  }
+  return text;
+}
+
+}  // namespace warder::proxy
