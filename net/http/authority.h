@@ -11,7 +11,8 @@
 namespace warder::http {
 
 // A host as policies see it and as it is dialled: lower case, no trailing dot; an address in
-// RFC 5952 form without brackets. A plain value, made only by the parsers below.
+// RFC 5952 form without brackets, an IPv4-mapped one as the IPv4 address it is dialled as. A plain
+// value, made only by the parsers below.
 struct Host {
   std::string name;
   std::optional<net::IpAddress> address;  // set when the host is a literal address

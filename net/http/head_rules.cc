@@ -1,0 +1,157 @@
+#include "net/http/head_rules.h"
+
+#include <fmt/format.h>
+#include <llhttp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace warder::http {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+tl::unexpected<Error> bad(std::string detail) { return fail(Errc::bad_request, std::move(detail)); }
+
+Result<void> read_connect(RequestHead& head) {
+  // RFC 9112 section 3.2.3: host and port, nothing else. There is no default port.
+  if (head.target.find('/') != std::string::npos) {
+    return fail(Errc::bad_authority,
+                "the target of CONNECT has a path or a scheme, not only host:port");
+  }
+  Result<Authority> authority = parse_authority(head.target);
+  if (!authority) return fail(std::move(authority.error()));
+  if (!authority->port) return fail(Errc::bad_authority, "the target of CONNECT has no port");
+  head.form = RequestForm::connect;
+  head.authority = std::move(*authority);
+  return {};
+}
+
+// scheme "://" authority [path] ["?" query]
+Result<void> read_absolute(RequestHead& head, std::size_t scheme_length) {
+  std::string scheme = head.target.substr(0, scheme_length);
+  std::transform(scheme.begin(), scheme.end(), scheme.begin(), to_lower);
+  if (scheme != "http" && scheme != "https") {
+    return bad("the scheme of the URL is not http or https");
+  }
+  const std::string_view rest = std::string_view(head.target).substr(scheme_length + 3);
+  Result<Authority> authority = parse_authority(rest.substr(0, rest.find_first_of("/?")));
+  if (!authority) return fail(std::move(authority.error()));
+  if (!authority->port) authority->port = scheme == "https" ? 443 : 80;
+  head.form = RequestForm::absolute;
+  head.scheme = std::move(scheme);
+  head.authority = std::move(*authority);
+  return {};
+}
+
+std::size_t count(const RequestHead& head, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(head.headers.begin(), head.headers.end(),
+                    [&](const Header& header) { return same_name(header.name, name); }));
+}
+
+// RFC 9112 section 3.2: exactly one Host in HTTP/1.1. A proxy that has an authority in the target
+// uses that one; a Host that names another is an attempt to be judged as one and served as the
+// other.
+Result<void> check_host(const RequestHead& head) {
+  const std::size_t hosts = count(head, "host");
+  if (hosts > 1) return bad("more than one Host header");
+  if (hosts == 0) {
+    if (head.minor == 0) return {};
+    return bad("no Host header in an HTTP/1.1 request");
+  }
+  const std::string& value = *head.header("host");
+  if (value.empty()) {
+    if (!head.authority) return {};
+    return bad("the Host header is empty");
+  }
+  const Result<Authority> named = parse_authority(value);
+  if (!named) return fail(Errc::bad_authority, "Host header: " + named.error().detail);
+  if (!head.authority) return {};
+  if (named->host != head.authority->host || (named->port && named->port != head.authority->port)) {
+    return bad(fmt::format("the Host header names {}, the target {}", named->text(),
+                           head.authority->text()));
+  }
+  return {};
+}
+
+// Two readings of where a body ends are how requests are smuggled (RFC 9112 section 11.2).
+Result<void> check_framing(const RequestHead& head) {
+  const std::size_t lengths = count(head, "content-length");
+  const std::size_t codings = count(head, "transfer-encoding");
+  if (lengths > 1) return bad("more than one Content-Length header");
+  if (codings > 1) return bad("more than one Transfer-Encoding header");
+  if (lengths + codings > 1) return bad("both Content-Length and Transfer-Encoding");
+  if (head.form == RequestForm::connect && lengths + codings > 0) {
+    return bad("CONNECT with Content-Length or Transfer-Encoding: it has no body");
+  }
+  if (codings > 0 && head.minor == 0) return bad("Transfer-Encoding in an HTTP/1.0 request");
+  return {};
+}
+
+}  // namespace
+
+bool is_token_char(char c) {
+  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
+  return is_letter(c) || is_digit(c) || kOthers.find(c) != std::string_view::npos;
+}
+
+bool is_known_method(std::string_view method) {
+#define WARDER_METHOD_NAME(number, name, text) std::string_view(#text),
+  static constexpr std::array kMethods{HTTP_METHOD_MAP(WARDER_METHOD_NAME) std::string_view("PRI")};
+#undef WARDER_METHOD_NAME
+  return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
+}
+
+Result<void> read_version(std::string_view text, RequestHead& head) {
+  if (text.size() != 8 || !text.starts_with("HTTP/") || !is_digit(text[5]) || text[6] != '.' ||
+      !is_digit(text[7])) {
+    return bad("the request line does not end in HTTP/ and a version");
+  }
+  head.major = text[5] - '0';
+  head.minor = text[7] - '0';
+  if (head.major != 1 || head.minor > 1) {
+    std::string detail =
+        fmt::format("HTTP/{}.{}: only 1.1 and 1.0 are served", head.major, head.minor);
+    if (head.method == "PRI") detail += " (the preface of an HTTP/2 connection)";
+    return fail(Errc::unsupported_version, std::move(detail));
+  }
+  if (head.method == "PRI") return fail(Errc::unknown_method, "PRI is no method of HTTP/1");
+  return {};
+}
+
+Result<void> read_target(RequestHead& head) {
+  if (head.method == "CONNECT") return read_connect(head);
+  if (head.target.starts_with('/')) {
+    head.form = RequestForm::origin;
+    return {};
+  }
+  if (head.target == "*") {
+    if (head.method != "OPTIONS") return bad("the target * goes with OPTIONS only");
+    head.form = RequestForm::asterisk;
+    return {};
+  }
+  const std::size_t colon = head.target.find("://");
+  if (colon == std::string::npos || colon == 0 || !is_letter(head.target.front())) {
+    return bad("the target is neither a URL with a scheme, nor a path, nor *");
+  }
+  return read_absolute(head, colon);
+}
+
+Result<void> check_headers(const RequestHead& head) {
+  Result<void> host = check_host(head);
+  if (!host) return host;
+  return check_framing(head);
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+}  // namespace warder::http
