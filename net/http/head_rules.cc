@@ -84,9 +84,7 @@ Result<void> check_host(const RequestHead& head) {
 Result<void> check_framing(const RequestHead& head) {
   const std::size_t lengths = count(head, "content-length");
   const std::size_t codings = count(head, "transfer-encoding");
-  if (lengths > 1) return bad("more than one Content-Length header");
-  if (codings > 1) return bad("more than one Transfer-Encoding header");
-  if (lengths + codings > 1) return bad("both Content-Length and Transfer-Encoding");
+  if (lengths + codings > 1) return bad("more than one Content-Length or Transfer-Encoding header");
   if (head.form == RequestForm::connect && lengths + codings > 0) {
     return bad("CONNECT with Content-Length or Transfer-Encoding: it has no body");
   }

@@ -226,6 +226,10 @@ std::vector<HeadCase> refused_headers() {
        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
        "Transfer-Encoding: chunked\r\n\r\n"s,
        "bad_request", ""},
+      {"codings in two headers",
+       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n"
+       "Transfer-Encoding: chunked\r\n\r\n"s,
+       "bad_request", "more than one"},
       {"coding that only looks like chunked",
        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n"s, "bad_request", ""},
       {"negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"s,
