@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "identity/identity.h"
+#include "opa-client/query.h"
+#include "proxy/record.h"
+
+namespace warder::proxy {
+
+// The one place where an Identity becomes what operators and the policy see.
+
+// Fills in who is calling: binary, pid, uid (of the only holder, or the first of several), scope,
+// method, grade, assurance, causes, reasons.
+void describe_identity(const identity::Identity& identity, DecisionRecord& record);
+
+// The input document for a CONNECT by `identity`. `subject` has host and port.
+[[nodiscard]] opa::Query connect_query(const Subject& subject, const identity::Identity& identity);
+
+// What connections are counted under for limits.connections_per_identity: the program and its user,
+// or the client's address where the program isn't known.
+[[nodiscard]] std::string identity_key(const identity::Identity& identity,
+                                       const net::Endpoint& client);
+
+}  // namespace warder::proxy

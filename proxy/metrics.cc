@@ -1,0 +1,106 @@
+#include "proxy/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+namespace warder::proxy {
+
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+
+// Seconds: from a lookup that only asks the kernel to a walk over a large host.
+const prometheus::Histogram::BucketBoundaries kLatencies{
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+    0.025,   0.05,   0.1,     0.25,   0.5,   1,      2.5,   5};
+
+double seconds(std::chrono::microseconds took) {
+  return std::chrono::duration<double>(took).count();
+}
+
+}  // namespace
+
+struct Metrics::Families {
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Counter>& decisions = BuildCounter()
+                                                           .Name("warder_decisions_total")
+                                                           .Help("Requests by verdict and code.")
+                                                           .Register(registry);
+  prometheus::Histogram& identity =
+      BuildHistogram()
+          .Name("warder_identity_seconds")
+          .Help("From accepting a connection to knowing who is calling.")
+          .Register(registry)
+          .Add({}, kLatencies);
+  prometheus::Histogram& opa = BuildHistogram()
+                                   .Name("warder_opa_seconds")
+                                   .Help("From asking OPA to its answer, or to giving up.")
+                                   .Register(registry)
+                                   .Add({}, kLatencies);
+  prometheus::Gauge& connections = BuildGauge()
+                                       .Name("warder_connections")
+                                       .Help("Client connections open now.")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Gauge& tunnels =
+      BuildGauge().Name("warder_tunnels").Help("Tunnels open now.").Register(registry).Add({});
+  prometheus::Family<prometheus::Counter>& bytes = BuildCounter()
+                                                       .Name("warder_tunnel_bytes_total")
+                                                       .Help("Bytes moved by closed tunnels.")
+                                                       .Register(registry);
+  prometheus::Counter& bytes_up = bytes.Add({{"direction", "up"}});
+  prometheus::Counter& bytes_down = bytes.Add({{"direction", "down"}});
+  prometheus::Counter& dropped = BuildCounter()
+                                     .Name("warder_records_dropped_total")
+                                     .Help("Records lost because standard output was not read.")
+                                     .Register(registry)
+                                     .Add({});
+};
+
+Metrics::Metrics() : families_(std::make_unique<Families>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::count_decision(Verdict verdict, std::string_view code) {
+  families_->decisions.Add({{"verdict", std::string(name(verdict))}, {"code", std::string(code)}})
+      .Increment();
+}
+
+void Metrics::observe_identity(std::chrono::microseconds took) {
+  families_->identity.Observe(seconds(took));
+}
+
+void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }
+
+void Metrics::connection_opened() { families_->connections.Increment(); }
+void Metrics::connection_closed() { families_->connections.Decrement(); }
+void Metrics::tunnel_opened() { families_->tunnels.Increment(); }
+
+void Metrics::tunnel_closed(std::uint64_t bytes_up, std::uint64_t bytes_down) {
+  families_->tunnels.Decrement();
+  families_->bytes_up.Increment(static_cast<double>(bytes_up));
+  families_->bytes_down.Increment(static_cast<double>(bytes_down));
+}
+
+void Metrics::count_dropped_records(std::uint64_t dropped) {
+  families_->dropped.Increment(static_cast<double>(dropped));
+}
+
+std::string Metrics::serialize() const {
+  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+}
+
+std::string_view name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::allow: return "allow";
+    case Verdict::deny: return "deny";
+    case Verdict::error: return "error";
+  }
+  return "error";
+}
+
+}  // namespace warder::proxy

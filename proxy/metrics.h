@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "proxy/record.h"
+
+namespace warder::proxy {
+
+// What is counted, in Prometheus' text format. Any thread.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // `code` is one of the stable codes: their number bounds the number of time series.
+  void count_decision(Verdict verdict, std::string_view code);
+  void observe_identity(std::chrono::microseconds took);
+  void observe_opa(std::chrono::microseconds took);
+  void connection_opened();
+  void connection_closed();
+  void tunnel_opened();
+  void tunnel_closed(std::uint64_t bytes_up, std::uint64_t bytes_down);
+  void count_dropped_records(std::uint64_t dropped);
+
+  // The exposition format, version 0.0.4.
+  [[nodiscard]] std::string serialize() const;
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+// "allow", "deny" or "error".
+[[nodiscard]] std::string_view name(Verdict verdict);
+
+}  // namespace warder::proxy
