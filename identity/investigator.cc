@@ -1,0 +1,268 @@
+#include "identity/investigator.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace warder::identity {
+namespace {
+
+constexpr int kAttempts = 2;
+
+std::string program(const Process& process) {
+  return "process " + std::to_string(process.pid) + " (" + process.path + ")";
+}
+
+bool worth_another_look(Reason reason) {
+  return reason == Reason::raced || reason == Reason::process_gone ||
+         reason == Reason::owner_not_found || reason == Reason::owner_unreadable;
+}
+
+void add_cause(Identity& identity, Cause cause) {
+  auto& causes = identity.causes;
+  if (std::find(causes.begin(), causes.end(), cause) == causes.end()) causes.push_back(cause);
+  std::sort(causes.begin(), causes.end());
+}
+
+std::string unreadable_text(std::size_t count, pid_t one) {
+  std::string text = count == 1 ? "1 process" : std::to_string(count) + " processes";
+  if (one != 0) text += (count == 1 ? ", pid " : ", among them pid ") + std::to_string(one) + ",";
+  return text + " could not be looked into";
+}
+
+// Procfs can't tell these; the sentence goes with every owner that was found through it.
+constexpr std::string_view kNotChecked =
+    "; not checked: which process connected, and whether a descriptor is held out of sight";
+
+}  // namespace
+
+// One connection and what is known of it so far.
+struct ProcInvestigator::Case {
+  const Connection* connection = nullptr;
+  Sighting sighting;
+  SocketVerdict verdict;
+  std::vector<Holder> holders;
+  std::vector<Process> processes;
+  std::size_t unreadable = 0;
+  pid_t one_unreadable = 0;
+  std::optional<Reason> reason;
+  std::string note;            // what went wrong after the socket was found
+  bool process_ended = false;  // in any attempt
+
+  void fail(Reason why, std::string what) {
+    reason = why;
+    note = std::move(what);
+    process_ended |= why == Reason::process_gone;
+  }
+};
+
+std::vector<Identity> ProcInvestigator::look(std::span<const Connection> connections) {
+  std::vector<Case> cases(connections.size());
+  std::vector<Case*> open;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    cases[i].connection = &connections[i];
+    open.push_back(&cases[i]);
+  }
+  for (int i = 0; i < kAttempts && !open.empty(); ++i) {
+    attempt(open);
+    std::erase_if(
+        open, [](const Case* one) { return !one->reason || !worth_another_look(*one->reason); });
+  }
+  std::vector<Identity> identities;
+  identities.reserve(cases.size());
+  for (Case& one : cases) identities.push_back(conclude(one));
+  return identities;
+}
+
+void ProcInvestigator::attempt(std::span<Case* const> cases) {
+  search(cases);
+  std::unordered_set<std::uint64_t> inodes;
+  std::vector<Case*> found;
+  for (Case* const one : cases) {
+    one->reason.reset();
+    one->note.clear();
+    one->unreadable = 0;
+    if (one->verdict.closed) {
+      one->fail(Reason::client_gone, {});
+    } else if (one->verdict.inodes.empty()) {
+      one->fail(one->verdict.unreadable ? Reason::table_unreadable : Reason::socket_not_found, {});
+    } else {
+      inodes.insert(one->verdict.inodes.begin(), one->verdict.inodes.end());
+      found.push_back(one);
+    }
+  }
+  if (found.empty()) return;
+  const HolderScan scan = holders_.find(inodes);
+  for (Case* const one : found) {
+    examine(*one, scan);
+    if (!one->reason) read_facts(*one);
+  }
+  std::erase_if(found, [](const Case* one) { return one->reason.has_value(); });
+  if (!found.empty()) verify(found);
+}
+
+// A table can leave out rows while it changes: what is in none is looked for a second time.
+void ProcInvestigator::search(std::span<Case* const> cases) {
+  std::vector<Case*> wanted(cases.begin(), cases.end());
+  for (int i = 0; i < 2 && !wanted.empty(); ++i) {
+    std::vector<Connection> connections;
+    connections.reserve(wanted.size());
+    for (const Case* const one : wanted) connections.push_back(*one->connection);
+    auto sightings = sockets_.find(connections);
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+      wanted[k]->sighting = std::move(sightings[k]);
+      wanted[k]->verdict = judge(wanted[k]->sighting);
+    }
+    std::erase_if(wanted, [](const Case* one) {
+      return one->verdict.closed || !one->verdict.inodes.empty();
+    });
+  }
+}
+
+void ProcInvestigator::examine(Case& one, const HolderScan& scan) {
+  one.holders.clear();
+  one.unreadable = scan.unreadable;
+  one.one_unreadable = scan.one_unreadable;
+  for (const std::uint64_t inode : one.verdict.inodes) {
+    const auto found = scan.by_inode.find(inode);
+    if (found == scan.by_inode.end()) continue;
+    one.holders.insert(one.holders.end(), found->second.begin(), found->second.end());
+  }
+  std::sort(one.holders.begin(), one.holders.end());
+  const auto same_process = [](const Holder& a, const Holder& b) { return a.pid == b.pid; };
+  one.holders.erase(std::unique(one.holders.begin(), one.holders.end(), same_process),
+                    one.holders.end());
+  if (!one.holders.empty()) return;
+  if (one.unreadable > 0)
+    one.fail(Reason::owner_unreadable, "no holder was seen");
+  else
+    one.fail(Reason::owner_not_found, "no process that can be seen has a descriptor of it");
+}
+
+void ProcInvestigator::read_facts(Case& one) {
+  one.processes.clear();
+  for (const Holder& holder : one.holders) {
+    auto process = facts_.read(holder);
+    const std::string who = "process " + std::to_string(holder.pid);
+    if (process) {
+      facts_.give_name(*process, one.verdict.scopes);
+      one.processes.push_back(std::move(*process));
+    } else if (process.error().code != Errc::not_found) {
+      return one.fail(Reason::owner_unreadable, who + ": " + describe(process.error()));
+    } else if (one.holders.size() == 1) {
+      return one.fail(Reason::process_gone, who + " ended while it was looked at");
+    } else {
+      return one.fail(Reason::raced, who + " ended while it was looked at");
+    }
+  }
+}
+
+void ProcInvestigator::verify(std::span<Case* const> cases) {
+  std::vector<Case> again(cases.size());
+  std::vector<Case*> pointers;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    again[i].connection = cases[i]->connection;
+    pointers.push_back(&again[i]);
+    verify_holders(*cases[i]);
+  }
+  // The sockets last: as long as the first process has it, its number can't be another's.
+  search(pointers);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (cases[i]->reason || cases[i]->verdict == again[i].verdict) continue;
+    cases[i]->fail(Reason::raced, "then " + text(again[i].sighting));
+  }
+}
+
+void ProcInvestigator::verify_holders(Case& one) {
+  for (std::size_t i = 0; i < one.holders.size(); ++i) {
+    const Holder& holder = one.holders[i];
+    const Process& process = one.processes[i];
+    const auto vitals = facts_.vitals(holder);
+    if (!vitals && vitals.error().code == Errc::not_found && one.holders.size() == 1)
+      return one.fail(Reason::process_gone, program(process) + " ended while it was looked at");
+    if (!vitals || *vitals != Vitals{process.start_time, process.image})
+      return one.fail(Reason::raced, program(process) + " became another program");
+    const bool holds =
+        std::any_of(one.verdict.inodes.begin(), one.verdict.inodes.end(),
+                    [&](std::uint64_t inode) { return holders_.still_holds(holder, inode); });
+    if (!holds) return one.fail(Reason::raced, program(process) + " let go of the socket");
+  }
+}
+
+Identity ProcInvestigator::conclude(Case& one) {
+  Identity identity;
+  identity.searched.reserve(one.sighting.size());
+  for (const ScopeFinding& finding : one.sighting)
+    identity.searched.push_back({finding.scope, finding.outcome});
+  identity.detail = text(one.sighting);
+  if (!one.verdict.scopes.empty()) identity.scope = one.verdict.scopes.front();
+  identity.inode = one.verdict.first_inode;
+  // That it ended explains more than that nothing of it was there any more at the second look.
+  if (one.process_ended && one.reason && *one.reason != Reason::raced)
+    one.reason = Reason::process_gone;
+  identity.reason = one.reason;
+  if (!one.note.empty()) identity.detail += "; " + one.note;
+  if (one.unreadable > 0)
+    identity.detail += "; " + unreadable_text(one.unreadable, one.one_unreadable);
+  if (one.unreadable > 0 || one.reason == Reason::owner_not_found) {
+    const std::string missing = rights_.missing();
+    if (!missing.empty()) identity.detail += " (" + missing + ")";
+  }
+  if (one.reason) return identity;
+
+  identity.processes = std::move(one.processes);
+  identity.grade = grade_of(identity.processes, one.verdict.inodes.size());
+  if (one.verdict.inodes.size() > 1)
+    identity.detail += "; different sockets have this address pair";
+  for (const Process& process : identity.processes) {
+    if (process.binary) continue;
+    add_cause(identity, process.deleted ? Cause::image_replaced : Cause::alien_path);
+    identity.assurance = Assurance::suspect;
+  }
+  if (one.unreadable > 0) add_cause(identity, Cause::unreadable_processes);
+  identity.detail += kNotChecked;
+  return identity;
+}
+
+Grade grade_of(const std::vector<Process>& processes, std::size_t sockets) {
+  if (processes.empty()) return Grade::unresolved;
+  if (sockets > 1) return Grade::ambiguous;
+  if (processes.size() == 1) return Grade::exact;
+  const bool one_image =
+      std::all_of(processes.begin(), processes.end(),
+                  [&](const Process& process) { return process.image == processes.front().image; });
+  return one_image ? Grade::shared : Grade::ambiguous;
+}
+
+std::optional<std::string> difference(const Identity& before, const Identity& now) {
+  if (before.reason) return "no owner was found before: there is nothing to confirm";
+  if (now.reason)
+    return "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " +
+           now.detail;
+  if (before.inode != now.inode)
+    return "the socket is another: inode " + std::to_string(now.inode) + " instead of " +
+           std::to_string(before.inode);
+  const auto of_pid = [](const Identity& in, pid_t pid) {
+    return std::find_if(in.processes.begin(), in.processes.end(),
+                        [&](const Process& process) { return process.pid == pid; });
+  };
+  for (const Process& process : now.processes) {
+    const auto old = of_pid(before, process.pid);
+    if (old == before.processes.end()) return program(process) + " holds the socket too now";
+    if (old->start_time != process.start_time)
+      return program(process) + " is another process than before";
+    if (old->image != process.image)
+      return "process " + std::to_string(process.pid) + " runs " + process.path +
+             " now instead of " + old->path;
+    if (old->binary != process.binary || old->path != process.path)
+      return program(process) + " has not the name any more that it had: " + old->path;
+  }
+  for (const Process& process : before.processes)
+    if (of_pid(now, process.pid) == now.processes.end())
+      return program(process) + " holds the socket no longer";
+  if (before.grade != now.grade)
+    return "the grade is " + std::string(name(now.grade)) + " instead of " +
+           std::string(name(before.grade));
+  return std::nullopt;
+}
+
+}  // namespace warder::identity

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "identity/holder_finder.h"
+#include "identity/identity.h"
+#include "identity/process_facts.h"
+#include "identity/resolver.h"
+#include "identity/socket_finder.h"
+
+namespace warder::identity {
+
+// Looks for the owners of many connections in one go, reading what it can for all of them at once.
+class Investigator {
+ public:
+  virtual ~Investigator() = default;
+  // One identity for each connection, in order. Blocks; always called on one thread.
+  [[nodiscard]] virtual std::vector<Identity> look(std::span<const Connection> connections) = 0;
+};
+
+// What stands in the way of looking into other processes, in a few words; empty when nothing does.
+class Rights {
+ public:
+  virtual ~Rights() = default;
+  [[nodiscard]] virtual std::string missing() = 0;
+};
+
+// Socket, then its holders, then what they are; then all of it again, because each may change while
+// the next is read. What changed is looked at once more from the beginning, and then given up.
+class ProcInvestigator final : public Investigator {
+ public:
+  // All outlive this.
+  ProcInvestigator(SocketFinder& sockets, HolderFinder& holders, ProcessFacts& facts,
+                   Rights& rights)
+      : sockets_(sockets), holders_(holders), facts_(facts), rights_(rights) {}
+
+  [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
+
+ private:
+  struct Case;
+  void attempt(std::span<Case* const> cases);
+  void search(std::span<Case* const> cases);
+  void examine(Case& one, const HolderScan& scan);
+  void read_facts(Case& one);
+  void verify(std::span<Case* const> cases);
+  void verify_holders(Case& one);
+  [[nodiscard]] Identity conclude(Case& one);
+
+  SocketFinder& sockets_;
+  HolderFinder& holders_;
+  ProcessFacts& facts_;
+  Rights& rights_;
+};
+
+// The grade of `processes`, which hold `sockets` different sockets. Neither is empty or 0.
+[[nodiscard]] Grade grade_of(const std::vector<Process>& processes, std::size_t sockets);
+
+// What is different in `now`, in one sentence, from what was found before; nullopt when it is the
+// same socket, held by the same processes running the same images.
+[[nodiscard]] std::optional<std::string> difference(const Identity& before, const Identity& now);
+
+}  // namespace warder::identity

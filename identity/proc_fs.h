@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "identity/identity.h"
+#include "net/result.h"
+#include "net/unique_fd.h"
+
+namespace warder::identity {
+
+// Reads below an open directory of a procfs tree. Every size is bounded. Nothing follows a link but
+// what says so. A process that ended is Errc::not_found (ENOENT or ESRCH), one that may not be
+// looked into Errc::not_permitted.
+
+// Directories by path (O_PATH; following links: `root` is one).
+[[nodiscard]] Result<net::UniqueFd> open_directory(int at, const std::string& path);
+
+// A whole file of at most `limit` bytes. Errors: overloaded when it is larger.
+[[nodiscard]] Result<std::string> read_file(int at, const std::string& path, std::size_t limit);
+
+// Calls `visit` for each line, without its newline, of a file of any size up to `limit` bytes; a
+// line longer than 4 KiB is an error. Does not hold the file in memory.
+[[nodiscard]] Result<void> read_lines(int at, const std::string& path, std::size_t limit,
+                                      const std::function<void(std::string_view)>& visit);
+
+// A link's target, as it stands.
+[[nodiscard]] Result<std::string> read_link(int at, const std::string& path);
+
+// Calls `visit(directory, name)` for each entry, without "." and "..". `directory` is good during
+// the call only.
+[[nodiscard]] Result<void> list_directory(
+    int at, const std::string& path, const std::function<void(int directory, const char*)>& visit);
+
+// Of the file itself, links followed. The file system is not asked anew for what it has cached
+// (AT_STATX_DONT_SYNC): the owner of a FUSE mount must not be able to hold us up.
+[[nodiscard]] Result<FileId> file_id(int at, const std::string& path);
+
+// The file that `path` names below `root`, as a process with that root would see it; links in
+// `path` are an error (ELOOP): the kernel's name of a running image has none.
+[[nodiscard]] Result<FileId> file_id_in_root(int root, const std::string& path);
+
+}  // namespace warder::identity
