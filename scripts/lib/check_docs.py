@@ -1,0 +1,62 @@
+"""Checks the documents: links inside the tree lead somewhere, and the README's commands are run by a test."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = {"build", ".git", "node_modules"}
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Run by the stage of the same name, or by whoever reads this line.
+RUN_BY_CI = {"./scripts/setup", "./scripts/demo", "./scripts/test", "./scripts/test quick"}
+
+
+def documents():
+    for path in sorted(ROOT.rglob("*.md")):
+        if not SKIPPED.intersection(path.relative_to(ROOT).parts):
+            yield path
+
+
+def dead_links(path):
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    for target in LINK.findall(text):
+        if re.match(r"[a-z]+:", target) or target.startswith("#"):
+            continue
+        if not (path.parent / target.split("#")[0]).exists():
+            yield f"{path.relative_to(ROOT)}: link to {target}, which does not exist"
+
+
+def commands(path):
+    for language, body in FENCE.findall(path.read_text(encoding="utf-8")):
+        if language in ("sh", "bash", "shell"):
+            for line in body.splitlines():
+                command = line.split(" #")[0].strip()
+                if command:
+                    yield command
+
+
+def untested_commands(path):
+    tested = "\n".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("scripts/stages", "tests/system")
+        for file in sorted((ROOT / folder).rglob("*"))
+        if file.is_file() and file.suffix in ("", ".py", ".sh")
+    )
+    for command in commands(path):
+        if command not in RUN_BY_CI and command not in tested:
+            yield f"{path.name}: no stage or system test runs: {command}"
+
+
+def main():
+    readme = ROOT / "README.md"
+    problems = [problem for path in documents() for problem in dead_links(path)]
+    problems += untested_commands(readme)
+    for needed in ("./scripts/demo", "./scripts/test"):
+        if needed not in set(commands(readme)):
+            problems.append(f"README.md: does not say how to run {needed}")
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+sys.exit(main())
