@@ -93,7 +93,6 @@ _host_matches(wanted, host) if {
 	startswith(wanted, "*.")
 	not _is_address(host)
 	labels := split(host, ".")
-	count(labels) > 1
 	wanted == concat(".", array.concat(["*"], array.slice(labels, 1, count(labels))))
 }
 
