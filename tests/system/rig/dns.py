@@ -1,0 +1,61 @@
+"""A DNS server that answers from a table and remembers every question."""
+
+import socket
+import struct
+import threading
+
+_A, _AAAA = 1, 28
+
+
+class DnsServer:
+    """On 127.0.0.1:53 of the gate."""
+
+    def __init__(self, world, zone):
+        self.zone = zone
+        self._asked = []
+        self._lock = threading.Lock()
+        self._socket = world.gate.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 53))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def asked(self):
+        """Every name asked for so far."""
+        with self._lock:
+            return list(self._asked)
+
+    def _serve(self):
+        while True:
+            try:
+                packet, peer = self._socket.recvfrom(4096)
+            except OSError:
+                return
+            if packet:
+                self._socket.sendto(self._reply(packet), peer)
+
+    def _reply(self, packet):
+        labels, at = [], 12
+        while packet[at]:
+            labels.append(packet[at + 1 : at + 1 + packet[at]].decode("latin-1").lower())
+            at += packet[at] + 1
+        name = ".".join(labels)
+        kind, _ = struct.unpack_from("!HH", packet, at + 1)
+        with self._lock:
+            self._asked.append(name)
+        known = self.zone.get(name)
+        wanted = [a for a in known or [] if (":" in a) == (kind == _AAAA) and kind in (_A, _AAAA)]
+        code = 0 if known is not None else 3
+        head = packet[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, len(wanted), 0, 0)
+        records = b""
+        for address in wanted:
+            family = socket.AF_INET6 if kind == _AAAA else socket.AF_INET
+            data = socket.inet_pton(family, address)
+            records += struct.pack("!HHHIH", 0xC00C, kind, 1, 0, len(data)) + data
+        return head + packet[12 : at + 5] + records
+
+    def close(self):
+        with self._lock:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            self._socket.close()

@@ -1,0 +1,189 @@
+"""No decision opens nothing: whatever happens to OPA, and everything is well again when it is back."""
+
+import json
+
+import pytest
+
+from conftest import ECHO
+from rig.client import RawClient
+from rig.opa import Opa
+from rig.scripted_opa import ALLOW, Held, ScriptedOpa, answer, raw_answer
+from rig.waiting import eventually
+from rig.warder import Warder
+
+# Resolves, and the policy allows it: whatever is refused here is refused for want of a decision.
+HOST = "v4.test"
+
+
+def ask(world, warder, host=HOST):
+    with RawClient(world.box, warder.address) as client:
+        reply = client.connect(host, ECHO, b"x")
+        if reply.status == 200:
+            assert client.read(1) == b"x"
+        return reply
+
+
+def assert_no_decision(world, warder, origins, dns, code, status=503, phrase="Service Unavailable"):
+    asked = dns.asked()
+    with origins.allowed[ECHO].untouched():
+        reply = ask(world, warder)
+    assert (reply.status, reply.phrase) == (status, f"{phrase} ({code})")
+    assert dns.asked() == asked, "a name was looked up without an allow"
+    record = warder.decision(reply.request_id)
+    assert (record["code"], record["status"]) == (code, status)
+    assert record["decision"] == ("error" if status == 503 else "deny")
+    assert (record["host"], record["port"]) == (HOST, ECHO)
+    assert reply.problem["request_id"] == reply.request_id
+    assert reply.headers["proxy-status"].startswith("warder;")
+
+
+def assert_recovered(world, warder):
+    eventually(lambda: ask(world, warder).status == 200, "tunnels open again")
+
+
+def test_opa_stopped_and_started_again(make_warder, world, origins, dns, extra_opa):
+    warder = make_warder(extra_opa.url)
+    assert ask(world, warder).status == 200
+    extra_opa.stop()
+    assert_no_decision(world, warder, origins, dns, "opa_unreachable")
+    extra_opa.start()
+    assert_recovered(world, warder)
+
+
+def test_opa_hangs_and_goes_on(make_warder, world, origins, dns, extra_opa):
+    warder = make_warder(extra_opa.url, opa={"timeout": "1s"})
+    assert_recovered(world, warder)
+    extra_opa.freeze()
+    assert_no_decision(world, warder, origins, dns, "opa_timeout")
+    extra_opa.thaw()
+    assert_recovered(world, warder)
+
+
+def test_opa_over_tcp(make_warder, world, origins, dns, policies):
+    opa = Opa(world, policies, name="tcp-opa", port=world.port())
+    try:
+        warder = make_warder(opa.url)
+        assert ask(world, warder).status == 200
+        opa.stop()
+        assert_no_decision(world, warder, origins, dns, "opa_unreachable")
+        opa.start()
+        assert_recovered(world, warder)
+        warder.stop()
+    finally:
+        opa.stop()
+
+
+BIG = raw_answer(b'{"result": {"allow": true, "reason": "' + b"x" * 10_000_000 + b'"}}')
+WHOLE = answer({"result": {"allow": True, "reason": "whole"}})
+
+SCRIPTED = {
+    "status 500": ("opa_status", answer({"code": "internal_error"}, "500 Internal Server Error")),
+    "status 500 that says allow": ("opa_status", answer(ALLOW, "500 Internal Server Error")),
+    "status 404": ("opa_status", answer({}, "404 Not Found")),
+    "not JSON": ("opa_not_json", raw_answer(b"<html>allow: true</html>")),
+    "empty": ("opa_not_json", raw_answer(b"")),
+    "two documents": ("opa_not_json", raw_answer(b'{"result": true} {"result": true}')),
+    "array": ("opa_bad_answer", raw_answer(b'[{"result": true}]')),
+    "result is an array": ("opa_bad_answer", answer({"result": [True]})),
+    "result is a text": ("opa_bad_answer", answer({"result": "true"})),
+    "allow is a text": ("opa_bad_answer", answer({"result": {"allow": "true"}})),
+    "allow is a number": ("opa_bad_answer", answer({"result": {"allow": 1}})),
+    "allow twice": ("opa_bad_answer", raw_answer(b'{"result": {"allow": false, "allow": true}}')),
+    "no allow": ("opa_bad_answer", answer({"result": {}})),
+    "10 MB": ("opa_too_large", BIG),
+    "cut off in the body": ("opa_truncated", WHOLE[:-10]),
+    "cut off in the head": ("opa_truncated", WHOLE[:30]),
+    "closed without a word": ("opa_truncated", None),
+}
+
+
+@pytest.fixture(scope="module")
+def scripted(world, opa, dns, origins):
+    """A Warder with an OPA that says what a test puts into `says`."""
+    says = {}
+    server = ScriptedOpa(world, "scripted", {HOST}, lambda question: says["reply"])
+    warder = Warder(world, server.url)
+    yield warder, says
+    warder.stop()
+    server.stop()
+
+
+@pytest.mark.parametrize("case", SCRIPTED)
+def test_answer_of_no_use(scripted, world, origins, dns, case):
+    warder, says = scripted
+    code, says["reply"] = SCRIPTED[case]
+    assert_no_decision(world, warder, origins, dns, code)
+    says["reply"] = answer(ALLOW)
+    assert ask(world, warder).status == 200
+
+
+def test_answer_that_never_comes(make_warder, world, origins, dns):
+    server = ScriptedOpa(world, "silent", {HOST}, Held)
+    warder = make_warder(server.url, opa={"timeout": "1s"})
+    try:
+        assert_no_decision(world, warder, origins, dns, "opa_timeout")
+        server.next_held()
+    finally:
+        warder.stop()
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def boolean(world, opa, dns, origins):
+    warder = Warder(world, opa.url, opa={"path": "/v1/data/systemtest/boolean"})
+    yield warder
+    warder.stop()
+
+
+def test_boolean_policy_allows(boolean, world):
+    reply = ask(world, boolean)
+    assert reply.status == 200
+    assert boolean.decision(reply.request_id)["decision"] == "allow"
+
+
+def test_boolean_policy_denies(boolean, world, origins):
+    with origins.allowed[ECHO].untouched():
+        reply = ask(world, boolean, "origin.test")
+    assert (reply.status, reply.phrase) == (403, "Forbidden (denied)")
+
+
+@pytest.mark.parametrize("rule, code, status", [
+    ("undefined", "policy_undefined", 403),
+    ("no/such/document", "policy_undefined", 403),
+    ("failing", "opa_status", 503),
+    ("listed", "opa_bad_answer", 503),
+])
+def test_policy_of_a_real_opa_that_decides_nothing(make_warder, world, origins, dns, rule, code, status):
+    warder = make_warder(opa={"path": f"/v1/data/systemtest/{rule}"})
+    asked = dns.asked()
+    with origins.allowed[ECHO].untouched():
+        reply = ask(world, warder, "origin.test")
+    phrase = "Forbidden" if status == 403 else "Service Unavailable"
+    assert (reply.status, reply.phrase) == (status, f"{phrase} ({code})")
+    assert dns.asked() == asked
+    record = warder.decision(reply.request_id)
+    assert (record["code"], record["status"]) == (code, status)
+    assert record["decision"] == ("deny" if status == 403 else "error")
+
+
+def test_opa_is_not_there_at_the_start(make_warder, world, origins, dns, policies):
+    later = Opa(world, policies, name="later")
+    later.stop()
+    warder = make_warder(later.url)
+    assert not warder.ready()
+    assert_no_decision(world, warder, origins, dns, "opa_unreachable")
+    later.start()
+    try:
+        assert_recovered(world, warder)
+        eventually(warder.ready, "ready once OPA answers")
+        warder.stop()
+    finally:
+        later.stop()
+
+
+def test_denials_say_why_in_json(warder, world):
+    with RawClient(world.box, warder.address) as client:
+        reply = client.connect("denied.test", ECHO)
+    assert reply.headers["content-type"].startswith("application/problem+json")
+    assert int(reply.headers["content-length"]) == len(reply.body)
+    json.loads(reply.body)
