@@ -93,7 +93,7 @@ Result<void> read_lines(int at, const std::string& path, std::size_t limit,
     kept = rest.size();
     std::memmove(buffer.data(), rest.data(), kept);
   }
-  if (kept > 0) visit(std::string_view(buffer.data(), kept));
+  if (kept > 0) return fail(Errc::system, path + ": the last line is not whole");
   return {};
 }
 

@@ -23,7 +23,8 @@ namespace warder::identity {
 [[nodiscard]] Result<std::string> read_file(int at, const std::string& path, std::size_t limit);
 
 // Calls `visit` for each line, without its newline, of a file of any size up to `limit` bytes; a
-// line longer than 4 KiB is an error. Does not hold the file in memory.
+// line longer than 4 KiB is an error, and so is a last line without one. Does not hold the file in
+// memory.
 [[nodiscard]] Result<void> read_lines(int at, const std::string& path, std::size_t limit,
                                       const std::function<void(std::string_view)>& visit);
 

@@ -1,0 +1,111 @@
+#include "identity/identity.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "identity/investigator.h"
+
+namespace warder::identity {
+namespace {
+
+Process process(pid_t pid, const std::string& path, FileId image) {
+  Process made;
+  made.pid = pid;
+  made.start_time = 100;
+  made.path = path;
+  made.binary = path;
+  made.image = image;
+  return made;
+}
+
+const FileId kCurl{1, 10};
+const FileId kWget{1, 11};
+
+Identity found(std::vector<Process> processes) {
+  Identity identity;
+  identity.grade = grade_of(processes, 1);
+  identity.inode = 4711;
+  identity.processes = std::move(processes);
+  return identity;
+}
+
+}  // namespace
+
+TEST_CASE("the grade counts programs, not processes", "[identity]") {
+  const Process a = process(1, "/usr/bin/curl", kCurl);
+  const Process b = process(2, "/usr/bin/curl", kCurl);
+  const Process c = process(3, "/usr/bin/wget", kWget);
+  CHECK(grade_of({}, 0) == Grade::unresolved);
+  CHECK(grade_of({a}, 1) == Grade::exact);
+  CHECK(grade_of({a, b}, 1) == Grade::shared);
+  CHECK(grade_of({a, c}, 1) == Grade::ambiguous);
+  CHECK(grade_of({a}, 2) == Grade::ambiguous);
+  CHECK(grade_of({a, b}, 2) == Grade::ambiguous);
+}
+
+TEST_CASE("a binary is named only when every holder has the same one", "[identity]") {
+  Process a = process(1, "/usr/bin/curl", kCurl);
+  Process b = process(2, "/usr/bin/curl", kCurl);
+  REQUIRE(found({a, b}).binary() != nullptr);
+  CHECK(*found({a, b}).binary() == "/usr/bin/curl");
+  CHECK(found({a, process(3, "/usr/bin/wget", kWget)}).binary() == nullptr);
+  CHECK(found({}).binary() == nullptr);
+
+  Identity two_sockets = found({a, b});
+  two_sockets.grade = Grade::ambiguous;
+  CHECK(two_sockets.binary() == nullptr);
+
+  b.binary.reset();
+  CHECK(found({a, b}).binary() == nullptr);
+  CHECK(found({b, a}).binary() == nullptr);
+  b.binary = "/bin/curl";
+  CHECK(found({a, b}).binary() == nullptr);
+  b = process(2, "/usr/bin/curl", kWget);
+  CHECK(found({a, b}).binary() == nullptr);
+}
+
+TEST_CASE("the names that are part of the outside", "[identity]") {
+  CHECK(name(Grade::ambiguous) == "ambiguous");
+  CHECK(name(Assurance::suspect) == "suspect");
+  CHECK(name(Cause::unreadable_processes) == "unreadable_processes");
+  CHECK(name(Reason::table_unreadable) == "table_unreadable");
+  CHECK(Scope{Scope::Kind::pid, 469}.name() == "pid:469");
+  CHECK(Scope{}.name() == "global");
+}
+
+TEST_CASE("what changed between two looks is said", "[identity]") {
+  const Identity before = found({process(7, "/usr/bin/curl", kCurl)});
+  CHECK_FALSE(difference(before, before));
+
+  Identity now = before;
+  now.inode = 4712;
+  CHECK(difference(before, now) == "the socket is another: inode 4712 instead of 4711");
+
+  now = before;
+  now.processes[0] = process(7, "/usr/bin/wget", kWget);
+  CHECK(difference(before, now) == "process 7 runs /usr/bin/wget now instead of /usr/bin/curl");
+
+  now = before;
+  now.processes[0].start_time = 200;
+  CHECK(difference(before, now) == "process 7 (/usr/bin/curl) is another process than before");
+
+  now = before;
+  now.processes[0].binary.reset();
+  CHECK(difference(before, now));
+
+  const Identity both =
+      found({process(7, "/usr/bin/curl", kCurl), process(8, "/usr/bin/curl", kCurl)});
+  CHECK(difference(before, both) == "process 8 (/usr/bin/curl) holds the socket too now");
+  CHECK(difference(both, before) == "process 8 (/usr/bin/curl) holds the socket no longer");
+
+  now = before;
+  now.grade = Grade::ambiguous;
+  CHECK(difference(before, now) == "the grade is ambiguous instead of exact");
+
+  Identity gone;
+  gone.reason = Reason::client_gone;
+  CHECK(difference(before, gone));
+  CHECK(difference(gone, before));
+  CHECK(difference(gone, gone));
+}
+
+}  // namespace warder::identity

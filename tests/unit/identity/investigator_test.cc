@@ -1,0 +1,258 @@
+#include "identity/investigator.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <functional>
+#include <map>
+
+namespace warder::identity {
+namespace {
+
+using Kind = ScopeFinding::Kind;
+
+// A host in a few maps; `on_*` change it at the moment before it is looked at the n-th time.
+struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
+  std::map<pid_t, Process> processes;
+  std::vector<std::uint64_t> inodes{4711};  // of the one connection, in the global scope
+  bool closed = false, unreadable_table = false;
+  std::map<std::uint64_t, std::vector<Holder>> holders;
+  std::size_t unreadable = 0;
+  bool forbidden = false;  // facts can't be read
+  std::string lacking;
+  int searches = 0, walks = 0;
+  std::function<void(int)> on_search, on_walk, on_vitals;
+
+  std::vector<Sighting> find(std::span<const Connection> connections) override {
+    ++searches;
+    if (on_search) on_search(searches);
+    ScopeFinding finding{Scope{}, Kind::absent, inodes, "seen"};
+    if (!inodes.empty()) finding.kind = Kind::found;
+    if (closed) finding = {Scope{}, Kind::closed, {}, "closed"};
+    if (unreadable_table) finding = {Scope{}, Kind::unreadable, {}, "not readable"};
+    return std::vector<Sighting>(connections.size(), Sighting{finding});
+  }
+  HolderScan find(const std::unordered_set<std::uint64_t>& wanted) override {
+    ++walks;
+    if (on_walk) on_walk(walks);
+    HolderScan scan;
+    for (const auto& [inode, list] : holders)
+      if (wanted.contains(inode)) scan.by_inode[inode] = list;
+    scan.unreadable = unreadable;
+    return scan;
+  }
+  bool still_holds(const Holder& holder, std::uint64_t inode) override {
+    const auto& list = holders[inode];
+    return std::find(list.begin(), list.end(), holder) != list.end();
+  }
+  Result<Vitals> vitals(const Holder& holder) override {
+    if (on_vitals) on_vitals(walks);
+    const auto found = processes.find(holder.pid);
+    if (found == processes.end()) return fail(Errc::not_found, "stat");
+    return Vitals{found->second.start_time, found->second.image};
+  }
+  Result<Process> read(const Holder& holder) override {
+    if (forbidden) return fail(from_errno(EACCES, "exe"));
+    const auto found = processes.find(holder.pid);
+    if (found == processes.end()) return fail(Errc::not_found, "stat");
+    return found->second;
+  }
+  void give_name(Process&, std::span<const Scope>) override {}
+  std::string missing() override { return lacking; }
+
+  void add(pid_t pid, const std::string& path, std::uint64_t image, std::uint64_t inode = 4711) {
+    Process process;
+    process.pid = pid;
+    process.path = path;
+    process.binary = path;
+    process.image = {1, image};
+    process.start_time = 100;
+    processes[pid] = process;
+    holders[inode].push_back({pid, pid});
+  }
+  Identity look() {
+    const Connection connection;
+    ProcInvestigator investigator(*this, *this, *this, *this);
+    return investigator.look({&connection, 1}).front();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("one holder is exact, and what can't be checked is said", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  const Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.assurance == Assurance::observed);
+  CHECK(identity.causes.empty());
+  CHECK_FALSE(identity.reason);
+  CHECK(identity.inode == 4711);
+  CHECK(identity.scope->name() == "global");
+  CHECK(*identity.binary() == "/usr/bin/curl");
+  CHECK(identity.detail.find("not checked") != std::string::npos);
+  CHECK(host.walks == 1);
+  CHECK(host.searches == 2);
+}
+
+TEST_CASE("holders of one and of several programs", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.add(8, "/usr/bin/curl", 1);
+  CHECK(host.look().grade == Grade::shared);
+  CHECK(host.look().binary() != nullptr);
+  host.add(9, "/usr/bin/wget", 2);
+  const Identity identity = host.look();
+  CHECK(identity.grade == Grade::ambiguous);
+  CHECK(identity.processes.size() == 3);
+  CHECK(identity.binary() == nullptr);
+}
+
+TEST_CASE("two sockets are ambiguous with the holders of both", "[identity]") {
+  Host host;
+  host.inodes = {4711, 4712};
+  host.add(7, "/usr/bin/curl", 1);
+  host.add(8, "/usr/bin/curl", 1, 4712);
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::ambiguous);
+  CHECK(identity.processes.size() == 2);
+  CHECK(identity.binary() == nullptr);
+  // Even where one process has both, or nobody is seen to have the other.
+  host.holders[4712] = {{7, 7}};
+  CHECK(host.look().grade == Grade::ambiguous);
+  CHECK(host.look().processes.size() == 1);
+  host.holders.erase(4712);
+  CHECK(host.look().grade == Grade::ambiguous);
+}
+
+TEST_CASE("a socket in no table is looked for twice", "[identity]") {
+  Host host;
+  host.inodes.clear();
+  CHECK(host.look().reason == Reason::socket_not_found);
+  CHECK(host.searches == 2);
+  CHECK(host.walks == 0);
+  host.add(7, "/usr/bin/curl", 1);
+  host.searches = 0;
+  host.on_search = [&](int n) {
+    if (n == 2) host.inodes = {4711};
+  };
+  CHECK(host.look().grade == Grade::exact);
+}
+
+TEST_CASE("no walk for what nobody owns, or what can't be read", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.closed = true;
+  CHECK(host.look().reason == Reason::client_gone);
+  CHECK(host.searches == 1);
+  host.closed = false;
+  host.unreadable_table = true;
+  CHECK(host.look().reason == Reason::table_unreadable);
+  CHECK(host.walks == 0);
+}
+
+TEST_CASE("no holder seen: not found, or unknown", "[identity]") {
+  Host host;
+  CHECK(host.look().reason == Reason::owner_not_found);
+  CHECK(host.walks == 2);
+  host.unreadable = 3;
+  host.lacking = "CAP_SYS_PTRACE is not effective";
+  const Identity identity = host.look();
+  CHECK(identity.reason == Reason::owner_unreadable);
+  CHECK(identity.detail ==
+        "global: seen; no holder was seen; 3 processes could not be looked into (CAP_SYS_PTRACE is "
+        "not effective)");
+}
+
+TEST_CASE("processes that can't be looked into stay a cause", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.unreadable = 1;
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.assurance == Assurance::observed);
+  CHECK(identity.causes == std::vector<Cause>{Cause::unreadable_processes});
+  CHECK(identity.detail.find("1 process could not be looked into") != std::string::npos);
+
+  host.forbidden = true;
+  CHECK(host.look().reason == Reason::owner_unreadable);
+}
+
+TEST_CASE("a path that is not the image's is suspect", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.unreadable = 1;
+  host.processes[7].binary.reset();
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.assurance == Assurance::suspect);
+  CHECK(identity.causes == std::vector<Cause>{Cause::alien_path, Cause::unreadable_processes});
+  CHECK(identity.binary() == nullptr);
+  host.processes[7].deleted = true;
+  CHECK(host.look().causes.front() == Cause::image_replaced);
+}
+
+TEST_CASE("what changes while it is read is read once more", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  int times = 1;
+  const auto change = [&](int walk) {
+    if (walk > times) return;
+    ++host.processes[7].image.inode;
+  };
+  SECTION("the image") { host.on_vitals = change; }
+  SECTION("the start time") {
+    host.on_vitals = [&](int walk) {
+      if (walk <= times) ++host.processes[7].start_time;
+    };
+  }
+  SECTION("the holder") {
+    host.on_vitals = [&](int walk) {
+      host.holders[4711] = {{7, walk <= times ? 0 : 7}};
+      host.on_walk = [&](int) { host.holders[4711] = {{7, 7}}; };
+    };
+  }
+  SECTION("the socket") {
+    host.on_search = [&](int n) { host.inodes = {n <= 2 * times ? 4711U + unsigned(n) : 4711U}; };
+    for (std::uint64_t inode = 4711; inode < 4720; ++inode) host.holders[inode] = {{7, 7}};
+  }
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(host.walks == 2);
+
+  host.walks = host.searches = 0;
+  times = 2;
+  identity = host.look();
+  CHECK(identity.reason == Reason::raced);
+  CHECK(identity.grade == Grade::unresolved);
+  CHECK(identity.binary() == nullptr);
+  CHECK(host.walks == 2);
+}
+
+TEST_CASE("a holder that ends while it is looked at", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.on_walk = [&](int) { host.processes.erase(7); };
+  CHECK(host.look().reason == Reason::process_gone);
+
+  // What is left of it at the second look doesn't hide why.
+  host.walks = 0;
+  host.on_search = [&](int n) {
+    if (n > 3) host.inodes.clear();
+  };
+  host.add(7, "/usr/bin/curl", 1);
+  CHECK(host.look().reason == Reason::process_gone);
+}
+
+TEST_CASE("one of several holders that ends is left out at the second look", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.add(8, "/usr/bin/curl", 1);
+  host.on_walk = [&](int walk) {
+    host.processes.erase(8);
+    if (walk == 2) host.holders[4711] = {{7, 7}};
+  };
+  const Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.processes.front().pid == 7);
+}
+
+}  // namespace warder::identity

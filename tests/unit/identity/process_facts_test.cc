@@ -1,0 +1,184 @@
+#include "identity/process_facts.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "identity/proc_fs.h"
+#include "identity/proc_holders.h"
+#include "tests/support/proc_tree.h"
+
+namespace warder::identity {
+namespace {
+
+FileId id_of(const std::string& path) {
+  struct stat info {};
+  REQUIRE(::stat(path.c_str(), &info) == 0);
+  return {info.st_dev, info.st_ino};
+}
+
+// Sandbox 469 with a root of its own, Warder's root self/root, and process 500 to be told about.
+struct Facts {
+  testing::ProcTree tree;
+  net::UniqueFd root;
+  std::vector<Sandbox> sandboxes;
+
+  Facts() {
+    tree.process(1, 0, 1, tree.path("self/root/sbin/init"));
+    tree.process(469, 1, 100, tree.path("469/root/usr/bin/sh"));
+    tree.write("469/root/usr/bin/curl", "the sandbox's curl");
+    tree.write("self/root/usr/bin/curl", "the host's curl");
+    root = std::move(*open_directory(AT_FDCWD, tree.root()));
+    sandboxes.push_back(std::move(*Sandbox::open(root.get(), 469)));
+  }
+  // A process as the kernel would show it: `image` runs, and its name is `path`.
+  Process named(const std::string& path, const std::string& image,
+                std::vector<Scope> scopes = {Scope{Scope::Kind::pid, 469}}) {
+    Process process;
+    process.pid = 500;
+    process.path = path;
+    process.image = id_of(tree.path(image));
+    ProcProcessFacts(root.get(), sandboxes).give_name(process, scopes);
+    return process;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a path is a name where it is the running image under a trusted root", "[identity]") {
+  Facts facts;
+  CHECK(facts.named("/usr/bin/curl", "469/root/usr/bin/curl").binary == "/usr/bin/curl");
+  CHECK(facts.named("/usr/bin/curl", "self/root/usr/bin/curl").binary == "/usr/bin/curl");
+  CHECK(facts.named("/usr/bin/curl", "self/root/usr/bin/curl", {Scope{}}).binary ==
+        "/usr/bin/curl");
+  // In the global scope it may be any sandbox's.
+  CHECK(facts.named("/usr/bin/curl", "469/root/usr/bin/curl", {Scope{}}).binary == "/usr/bin/curl");
+}
+
+TEST_CASE("another file of that path is an alien", "[identity]") {
+  Facts facts;
+  facts.tree.write("evil", "evil");
+  const Process alien = facts.named("/usr/bin/curl", "evil");
+  CHECK_FALSE(alien.binary);
+  CHECK(alien.path == "/usr/bin/curl");
+  CHECK_FALSE(alien.deleted);
+  CHECK_FALSE(facts.named("/usr/bin/curl2", "evil").binary);
+  CHECK_FALSE(facts.named("usr/bin/curl", "469/root/usr/bin/curl").binary);
+  CHECK_FALSE(facts.named("", "469/root/usr/bin/curl").binary);
+  CHECK_FALSE(facts.named("/", "469/root/usr/bin/curl").binary);
+  // A sandbox in which the socket isn't names nothing.
+  CHECK_FALSE(
+      facts.named("/usr/bin/curl", "469/root/usr/bin/curl", {Scope{Scope::Kind::pid, 470}}).binary);
+}
+
+TEST_CASE("links and dots don't lead out of a root", "[identity]") {
+  Facts facts;
+  facts.tree.write("evil", "evil");
+  facts.tree.link("469/root/usr/bin/link", "curl");
+  facts.tree.link("469/root/usr/bin/out", facts.tree.path("evil"));
+  CHECK_FALSE(facts.named("/usr/bin/link", "469/root/usr/bin/curl").binary);
+  CHECK_FALSE(facts.named("/usr/bin/out", "evil").binary);
+  CHECK_FALSE(facts.named("/../../evil", "evil").binary);
+}
+
+TEST_CASE("the kernel's mark of a removed file is taken off once, where it is one", "[identity]") {
+  Facts facts;
+  facts.tree.write("evil", "evil");
+  const Process replaced = facts.named("/usr/bin/curl (deleted)", "evil");
+  CHECK(replaced.deleted);
+  CHECK(replaced.path == "/usr/bin/curl");
+  CHECK_FALSE(replaced.binary);
+
+  const Process twice = facts.named("/usr/bin/x (deleted) (deleted)", "evil");
+  CHECK(twice.deleted);
+  CHECK(twice.path == "/usr/bin/x (deleted)");
+
+  facts.tree.write("469/root/usr/bin/odd (deleted)", "odd");
+  const Process odd = facts.named("/usr/bin/odd (deleted)", "469/root/usr/bin/odd (deleted)");
+  CHECK_FALSE(odd.deleted);
+  CHECK(odd.binary == "/usr/bin/odd (deleted)");
+}
+
+TEST_CASE("a sandbox that has ended names nothing", "[identity]") {
+  Facts facts;
+  facts.tree.remove("469/stat");
+  CHECK_FALSE(facts.named("/usr/bin/curl", "469/root/usr/bin/curl").binary);
+  CHECK(facts.named("/usr/bin/curl", "self/root/usr/bin/curl").binary);
+}
+
+TEST_CASE("facts of a process and its ancestors", "[identity]") {
+  Facts facts;
+  const std::string exe = facts.tree.path("469/root/usr/bin/curl");
+  facts.tree.process(500, 469, 200, exe);
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
+  auto process = reader.read({500, 500});
+  REQUIRE(process);
+  CHECK(process->start_time == 200);
+  CHECK(process->uid == 1000);
+  CHECK(process->path == exe);
+  CHECK(process->image == id_of(exe));
+  CHECK(process->ancestors == std::vector<std::string>{facts.tree.path("469/root/usr/bin/sh"),
+                                                       facts.tree.path("self/root/sbin/init")});
+  CHECK(process->ancestors_complete);
+  CHECK(reader.vitals({500, 500}) == Vitals{200, id_of(exe)});
+
+  // Its parent's number belongs to a younger process now.
+  facts.tree.process(469, 1, 201, exe);
+  process = reader.read({500, 500});
+  REQUIRE(process);
+  CHECK(process->ancestors.empty());
+  CHECK_FALSE(process->ancestors_complete);
+
+  // A circle.
+  facts.tree.process(469, 500, 200, exe);
+  process = reader.read({500, 500});
+  REQUIRE(process);
+  CHECK(process->ancestors.size() == 1);
+  CHECK_FALSE(process->ancestors_complete);
+}
+
+TEST_CASE("ancestors are bounded", "[identity]") {
+  Facts facts;
+  const std::string exe = facts.tree.path("469/root/usr/bin/curl");
+  for (pid_t pid = 1000; pid < 1040; ++pid) facts.tree.process(pid, pid + 1, 200, exe);
+  const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({1000, 1000});
+  REQUIRE(process);
+  CHECK(process->ancestors.size() == 32);
+  CHECK_FALSE(process->ancestors_complete);
+}
+
+TEST_CASE("a process that has ended is not found", "[identity]") {
+  Facts facts;
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
+  CHECK(reader.read({500, 500}).error().code == Errc::not_found);
+  facts.tree.process(500, 469, 200, facts.tree.path("nowhere"));
+  CHECK(reader.read({500, 500}).error().code == Errc::not_found);
+  CHECK(reader.vitals({500, 500}).error().code == Errc::not_found);
+}
+
+TEST_CASE("holders are found in any thread's table, once each", "[identity]") {
+  Facts facts;
+  facts.tree.process(500, 1, 200, "/usr/bin/curl");
+  facts.tree.link("500/task/500/fd/5", "socket:[4711]");
+  facts.tree.link("500/task/500/fd/6", "socket:[4711]");
+  facts.tree.link("500/task/501/fd/3", "socket:[4711]");
+  facts.tree.process(400, 1, 200, "/usr/bin/wget");
+  facts.tree.link("400/task/401/fd/3", "socket:[4711]");
+  facts.tree.link("400/task/400/fd/3", "socket:[4712]");
+  facts.tree.link("400/task/400/fd/4", "/tmp/socket:[4711]");
+  facts.tree.link("469/task/469/fd/4", "pipe:[4711]");
+  ProcHolders holders(facts.root.get());
+  const HolderScan scan = holders.find({4711, 4713});
+  REQUIRE(scan.by_inode.size() == 1);
+  const auto& found = scan.by_inode.at(4711);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0] == Holder{400, 401});
+  CHECK(found[1].pid == 500);
+  CHECK(scan.unreadable == 0);
+  CHECK(holders.still_holds({400, 401}, 4711));
+  CHECK_FALSE(holders.still_holds({400, 400}, 4711));
+  CHECK_FALSE(holders.still_holds({402, 402}, 4711));
+}
+
+}  // namespace warder::identity
