@@ -43,7 +43,7 @@ struct Address {
 [[nodiscard]] Result<Address> parse_url(const std::string& url);
 
 struct ClientOptions {
-  Address address;
+  Address address{};
   std::string path = "/v1/data/egress/decision";
   std::chrono::milliseconds timeout{500};  // of the whole call, queueing included
   std::size_t max_connections = 16;

@@ -1,0 +1,290 @@
+#include "opa-client/http_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace warder::opa {
+
+// A question and where it is: waiting, in a slot, or over (then only its result may be due).
+class HttpCall final : public Call {
+ public:
+  HttpCall(net::Loop& loop, HttpClient& client, std::string request, Client::Callback callback)
+      : client_(&client),
+        request_(std::move(request)),
+        callback_(std::move(callback)),
+        deadline_(loop, [this] { client_->on_deadline(*this); }) {}
+  ~HttpCall() override {
+    if (alive_) *alive_ = nullptr;
+    if (client_ != nullptr) client_->abandon(*this);
+  }
+  HttpCall(const HttpCall&) = delete;
+  HttpCall& operator=(const HttpCall&) = delete;
+
+ private:
+  friend class HttpClient;
+  friend class Slot;
+
+  // The call is over: the client knows it no longer.
+  void leave() {
+    client_ = nullptr;
+    deadline_.stop();
+  }
+  // May destroy this call: to be called last.
+  void deliver(Result<Decision> result) {
+    const Client::Callback callback = std::move(callback_);
+    callback(std::move(result));
+  }
+
+  HttpClient* client_;  // nullptr once over
+  std::string request_;
+  Client::Callback callback_;
+  net::Timer deadline_;
+  Slot* slot_ = nullptr;
+  bool waiting_ = false;
+  std::list<HttpCall*>::iterator place_;  // in HttpClient::waiting_, when waiting
+  bool retried_ = false;
+  // Shared with a posted result, which must not reach a call destroyed meanwhile.
+  std::shared_ptr<HttpCall*> alive_;
+};
+
+class Slot final : private Connection::Listener {
+ public:
+  static Result<std::unique_ptr<Slot>> open(HttpClient& client) {
+    std::unique_ptr<Slot> slot(new Slot(client));
+    auto connection = Connection::open(client.loop_, client.options_.address,
+                                       {.body_bytes = client.options_.max_answer_bytes}, *slot);
+    if (!connection) return fail(std::move(connection.error()));
+    slot->connection_ = std::move(*connection);
+    return slot;
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+ private:
+  friend class HttpClient;
+
+  explicit Slot(HttpClient& client)
+      : client_(client), idle_timer_(client.loop_, [this] { client_.on_idle_timeout(*this); }) {}
+
+  void on_connection_idle() override {
+    rest(client_.options_.idle_timeout);
+    client_.on_vacancy();
+  }
+  void on_answer(Answer answer) override { client_.on_answer(*this, answer); }
+  void on_connection_lost(Error error, bool stale) override {
+    client_.on_lost(*this, std::move(error), stale);
+  }
+
+  void carry(HttpCall& call) {
+    idle_timer_.stop();
+    call_ = &call;
+    call.slot_ = this;
+    connection_->send(call.request_);
+  }
+  void rest(std::chrono::milliseconds limit) { idle_timer_.start(limit); }
+  void close() {
+    idle_timer_.stop();
+    connection_->close();
+  }
+
+  HttpClient& client_;
+  std::unique_ptr<Connection> connection_;
+  net::Timer idle_timer_;
+  HttpCall* call_ = nullptr;
+};
+
+namespace {
+
+std::string build_request(const ClientOptions& options, const Query& query) {
+  const std::string body = to_json(query);
+  // No Accept-Encoding: OPA would add a buffering writer for a tiny answer.
+  return fmt::format(
+      "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: warder\r\nAccept: application/json\r\n"
+      "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+      options.path, options.address.host_header, body.size(), body);
+}
+
+Result<Decision> to_decision(const Answer& answer) {
+  constexpr int kOk = 200;
+  if (answer.status != kOk) {
+    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
+  }
+  return parse_answer(answer.body);
+}
+
+}  // namespace
+
+HttpClient::HttpClient(net::Loop& loop, ClientOptions options)
+    : loop_(loop), options_(std::move(options)) {
+  options_.max_connections = std::max<std::size_t>(options_.max_connections, 1);
+}
+
+HttpClient::~HttpClient() {
+  const Error gone{Errc::cancelled, 0, "the policy client is closing"};
+  while (!waiting_.empty()) {
+    HttpCall& call = *waiting_.front();
+    detach(call);
+    fail_later(call, gone);
+  }
+  while (!slots_.empty()) {
+    Slot& slot = *slots_.back();
+    if (HttpCall* call = std::exchange(slot.call_, nullptr)) {
+      call->slot_ = nullptr;
+      fail_later(*call, gone);
+    }
+    remove(slot);
+  }
+}
+
+std::unique_ptr<Call> HttpClient::ask(const Query& query, Callback callback) {
+  auto call =
+      std::make_unique<HttpCall>(loop_, *this, build_request(options_, query), std::move(callback));
+  call->deadline_.start(options_.timeout);
+  call->place_ = waiting_.insert(waiting_.end(), call.get());
+  call->waiting_ = true;
+  serve_waiting();
+  if (call->waiting_ && waiting_.size() > options_.max_waiting) {
+    detach(*call);
+    fail_later(*call, {Errc::opa_queue_full, 0,
+                       fmt::format("{} questions are waiting already", waiting_.size())});
+  }
+  return call;
+}
+
+// In the order they came. Calls nobody.
+void HttpClient::serve_waiting() {
+  while (!waiting_.empty()) {
+    Slot* slot = take_free_slot();
+    if (slot == nullptr && slots_.size() >= options_.max_connections) return;
+    HttpCall& call = *waiting_.front();
+    detach(call);
+    if (slot != nullptr) {
+      slot->carry(call);
+    } else {
+      open_slot_for(call);
+    }
+  }
+}
+
+// The idle one used last, so that those not needed grow old; else one that is coming up for nobody.
+Slot* HttpClient::take_free_slot() {
+  for (std::size_t i = slots_.size(); i > 0; --i) {
+    Slot& slot = *slots_[i - 1];
+    if (!slot.connection_->idle()) continue;
+    if (slot.connection_->quiet()) return &slot;
+    remove(slot);
+  }
+  const auto vacant = std::find_if(slots_.begin(), slots_.end(),
+                                   [](const auto& slot) { return slot->connection_->vacant(); });
+  return vacant == slots_.end() ? nullptr : vacant->get();
+}
+
+void HttpClient::open_slot_for(HttpCall& call) {
+  Result<std::unique_ptr<Slot>> slot = Slot::open(*this);
+  if (!slot) return fail_later(call, std::move(slot.error()));
+  slots_.push_back(std::move(*slot));
+  slots_.back()->carry(call);
+}
+
+// Takes the call from where it is. A connection that has seen any of its question can't be used any
+// more: its answer would be taken for the next one's.
+void HttpClient::detach(HttpCall& call) {
+  if (call.waiting_) {
+    waiting_.erase(call.place_);
+    call.waiting_ = false;
+  }
+  if (Slot* slot = std::exchange(call.slot_, nullptr)) {
+    slot->call_ = nullptr;
+    if (slot->connection_->withdraw()) {
+      slot->rest(options_.timeout);
+    } else {
+      remove(*slot);
+    }
+  }
+}
+
+void HttpClient::remove(Slot& slot) {
+  slot.close();
+  const auto place = std::find_if(slots_.begin(), slots_.end(),
+                                  [&](const auto& owned) { return owned.get() == &slot; });
+  std::unique_ptr<Slot> owned = std::move(*place);
+  slots_.erase(place);
+  loop_.retire(std::move(owned));
+}
+
+void HttpClient::fail_later(HttpCall& call, Error error) {
+  call.leave();
+  call.alive_ = std::make_shared<HttpCall*>(&call);
+  loop_.post([alive = call.alive_, error = std::move(error)] {
+    if (*alive != nullptr) (*alive)->deliver(fail(error));
+  });
+}
+
+void HttpClient::on_deadline(HttpCall& call) {
+  const std::string_view doing =
+      call.waiting_ ? "waiting for a connection" : call.slot_->connection_->doing();
+  Error late{Errc::opa_timeout, 0,
+             fmt::format("no whole answer within {} ms ({})", options_.timeout.count(), doing)};
+  // A connection that did not come up in time may hang for minutes (tcp(7), tcp_syn_retries).
+  if (Slot* slot = std::exchange(call.slot_, nullptr)) {
+    slot->call_ = nullptr;
+    remove(*slot);
+  }
+  detach(call);
+  // The timer's own function is on the stack, and the callback may destroy the timer.
+  fail_later(call, std::move(late));
+  serve_waiting();
+}
+
+void HttpClient::abandon(HttpCall& call) {
+  detach(call);
+  call.leave();
+  serve_waiting();
+}
+
+void HttpClient::on_vacancy() { serve_waiting(); }
+
+void HttpClient::on_answer(Slot& slot, const Answer& answer) {
+  HttpCall& call = *std::exchange(slot.call_, nullptr);
+  call.slot_ = nullptr;
+  call.leave();
+  if (slot.connection_->idle()) {
+    slot.rest(options_.idle_timeout);
+    // take_free_slot() looks from the end.
+    const auto place = std::find_if(slots_.begin(), slots_.end(),
+                                    [&](const auto& owned) { return owned.get() == &slot; });
+    std::rotate(place, place + 1, slots_.end());
+  } else {
+    remove(slot);
+  }
+  serve_waiting();
+  call.deliver(to_decision(answer));
+}
+
+void HttpClient::on_lost(Slot& slot, Error error, bool stale) {
+  HttpCall* call = std::exchange(slot.call_, nullptr);
+  remove(slot);
+  if (call == nullptr) return serve_waiting();
+  call->slot_ = nullptr;
+  if (stale && !call->retried_) {
+    call->retried_ = true;
+    open_slot_for(*call);
+    return serve_waiting();
+  }
+  call->leave();
+  serve_waiting();
+  call->deliver(fail(std::move(error)));
+}
+
+void HttpClient::on_idle_timeout(Slot& slot) {
+  remove(slot);
+  serve_waiting();
+}
+
+std::unique_ptr<Client> make_client(net::Loop& loop, ClientOptions options) {
+  return std::make_unique<HttpClient>(loop, std::move(options));
+}
+
+}  // namespace warder::opa
