@@ -22,6 +22,7 @@ ECHO, SPEAKS_FIRST, EXCHANGES, ANSWERS_LATE, EXAMPLE = 7, 25, 9000, 9001, 18789
 ZONE = {
     "origin.test": [ORIGIN, ORIGIN6],
     "v4.test": [ORIGIN],
+    "*.v4.test": [ORIGIN],
     "blackhole.test": [BLACK_HOLE6, ORIGIN],
     "denied.test": [FORBIDDEN],
     "private.test": [ORIGIN, PRIVATE],
@@ -125,7 +126,7 @@ def site(world):
     pages = world.work / "pages"
     pages.mkdir()
     (pages / "hello").write_text("hello from the origin\n")
-    names = [name for name in ZONE if name != "gate.test"] + [ORIGIN, FORBIDDEN, PRIVATE]
+    names = ["origin.test", "v4.test", "denied.test", ORIGIN, FORBIDDEN]
     tls, certificate = o.make_tls(world.work, names)
     return SimpleNamespace(pages=pages, tls=tls, certificate=certificate)
 

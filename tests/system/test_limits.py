@@ -93,7 +93,7 @@ def test_out_of_descriptors_and_back(make_warder, world):
 
 def test_few_descriptors_from_the_start(make_warder, world):
     """It takes on what it can hold, and refuses the rest in words."""
-    warder = make_warder(prefix=("prlimit", "--nofile=120:120"), workers=1)
+    warder = make_warder(prefix=("prlimit", "--nofile=600:600"), workers=1)
     statuses = []
     with contextlib.ExitStack() as stack:
         for _ in range(40):

@@ -72,6 +72,11 @@ class Caller:
         return self.run("node", HELPERS / "connect.js", GATE, self.warder.port, host, "443",
                         NODE_EXTRA_CA_CERTS=str(self.certificate))
 
+    def node_agent(self, host):
+        """The package that most Node programs use for this."""
+        return self.run("node", HELPERS / "proxy-agent.js", self.proxy, f"https://{host}/hello",
+                        NODE_PATH="/usr/share/nodejs", NODE_EXTRA_CA_CERTS=str(self.certificate))
+
     def go(self, host, program):
         return self.run(program, f"https://{host}/hello")
 
@@ -86,13 +91,17 @@ def caller(world, warder, site, repository):
     return Caller(world, warder, site.certificate)
 
 
-# How each is called, the binary that connects, and whether the client itself shows the status.
+# How each is called, and the binary that connects.
 CLIENTS = {
     "curl": (Caller.curl, "/usr/bin/curl"),
     "wget": (Caller.wget, "/usr/bin/wget"),
     "git": (Caller.git, "/usr/lib/git-core/git-remote-http"),
     "urllib": (Caller.urllib, PYTHON),
     "node": (Caller.node, shutil.which("node")),
+    "node with https-proxy-agent": (
+        Caller.node_agent,
+        os.path.exists("/usr/share/nodejs/https-proxy-agent") and shutil.which("node"),
+    ),
     "openssl": (Caller.openssl, "/usr/bin/openssl"),
 }
 

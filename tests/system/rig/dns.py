@@ -41,7 +41,7 @@ class DnsServer:
         kind, _ = struct.unpack_from("!HH", packet, at + 1)
         with self._lock:
             self._asked.append(name)
-        known = self.zone.get(name)
+        known = self.zone.get(name, self.zone.get("*." + name.partition(".")[2]))
         wanted = [a for a in known or [] if (":" in a) == (kind == _AAAA) and kind in (_A, _AAAA)]
         code = 0 if known is not None else 3
         head = packet[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, len(wanted), 0, 0)

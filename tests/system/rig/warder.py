@@ -140,6 +140,21 @@ class Warder:
     def get(self, target):
         return http_get(self.admin, target)
 
+    def samples(self):
+        """The value of each metric by name and labels."""
+        status, text = self.get("/metrics")
+        assert status == 200, text
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
+        return {name: float(value) for name, value in lines}
+
+    def decisions(self):
+        """How many decisions there were of each code."""
+        found = {}
+        for name, value in self.samples().items():
+            if match := re.match(r'warder_decisions_total{.*code="(\w+)"', name):
+                found[match[1]] = found.get(match[1], 0) + value
+        return found
+
     def ready(self):
         return self.get("/readyz")[0] == 200
 
