@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from conftest import ECHO
+from conftest import ECHO, EXAMPLE
 from rig.client import Agent, run
 from rig.scripted_opa import ALLOW, Held, ScriptedOpa, answer
 from rig.warder import Warder
-from rig.world import ORIGIN
+from rig.world import ORIGIN, PRIVATE
 
 ATTACKS = int(os.environ.get("WARDER_ATTACKS", "100"))
 # So many connections one attacking process makes: all of them are at stake in one change of program.
@@ -147,7 +147,7 @@ class TestBindMount:
         """The attack changes nothing for others."""
         with self.agent(world, programs):
             mark = warder.mark()
-            ran = run(world, world.box, "curl", "-sS", "-p", "-x", f"http://{warder.address[0]}:{warder.port}",
-                      "-m", "60", f"http://{ORIGIN}:{ECHO}/", "--http0.9")
-            record = warder.decision_about(ORIGIN, mark)
+            ran = run(world, world.box, "curl", "-sS", "-p", "-x", "http://%s:%d" % warder.address,
+                      "-m", "60", f"http://{PRIVATE}:{EXAMPLE}/")
+            record = warder.decision_about(PRIVATE, mark)
         assert (record["binary"], record["decision"]) == ("/usr/bin/curl", "allow"), str(ran)
