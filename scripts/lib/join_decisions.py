@@ -35,6 +35,8 @@ def compare(record, entry, expected):
         yield f"Warder says the target is {got}, it was {target}"
     if record.get("decision") != outcome:
         yield f"Warder's outcome is {record.get('decision')} ({record.get('code')}), expected {outcome}"
+    if outcome == "deny" and record.get("status") != 403:
+        yield f"the client's status was {record.get('status')}, expected 403"
     if entry is None:
         yield f"OPA's log has no entry with decision id {record.get('decision_id')}"
         return
