@@ -1,5 +1,6 @@
 #include "net/loop.h"
 
+#include <csignal>
 #include <cstdio>
 #include <utility>
 
@@ -8,6 +9,7 @@
 namespace warder::net {
 
 Loop::Loop() {
+  std::signal(SIGPIPE, SIG_IGN);
   check(uv_loop_init(&loop_) == 0, "uv_loop_init failed");
   wake_.reset(new uv_async_t{});
   check(uv_async_init(&loop_, wake_.get(),

@@ -14,6 +14,8 @@
 namespace warder::net {
 
 // Owns one uv_loop_t. All methods but post() and stop() belong to the thread that runs it.
+// Creating one makes the process ignore SIGPIPE: splice(2) to a closed socket raises it, and has no
+// MSG_NOSIGNAL.
 // The destructor empties the graveyard, destroys (without running) tasks still posted, closes what
 // is the loop's own, and aborts if somebody else's handle is still open: that is a leak.
 class Loop {

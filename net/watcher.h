@@ -17,12 +17,13 @@ struct Readiness {
 };
 
 // Watches one descriptor, level-triggered, through uv_poll_t. Does not own the descriptor: destroy
-// or reset the watcher before the descriptor is closed.
+// the watcher, not only stop it, before the descriptor is closed or watched by another one
+// (uv_close takes the descriptor's number out of epoll, whoever has it by then).
 class FdWatcher {
  public:
   class Listener {
    public:
-    // Runs on a stack of its own. May destroy the watcher only through Loop::retire of its owner.
+    // Runs on a stack of its own. May destroy the watcher, but itself only through Loop::retire.
     virtual void on_ready(FdWatcher& watcher, Readiness readiness) = 0;
 
    protected:

@@ -68,8 +68,10 @@ std::size_t write_available(int fd, std::string_view bytes) {
 
 void shrink_buffers(int fd) {
   const int least = 1;
+  // With a window of a few bytes TCP would wait for delayed acknowledgements all the time.
+  const int small = 32 * 1024;
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
 }
 
 }  // namespace warder::testing

@@ -33,7 +33,7 @@ bool read_available(int fd, std::string& into);
 // Writes as much as goes now without waiting; returns how much.
 std::size_t write_available(int fd, std::string_view bytes);
 
-// Makes the kernel's buffers of `fd` as small as they go.
+// Makes the kernel's send buffer of `fd` as small as it goes, and its receive buffer small.
 void shrink_buffers(int fd);
 
 }  // namespace warder::testing
