@@ -1,0 +1,174 @@
+// A client that does what it is told: one command a line on standard input, one line in answer to
+// each. Ends with its input. It holds at most one connection, `held`.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+
+namespace {
+
+int held = -1;
+
+void answer(const std::string& line) { std::cout << line << std::endl; }
+
+void answer_result(bool good) {
+  answer(good ? "ok" : std::string("error ") + strerrorname_np(errno));
+}
+
+bool connect_to(const std::string& address, std::uint16_t port) {
+  const bool v6 = address.find(':') != std::string::npos;
+  held = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage to{};
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(port);
+  const int parsed = v6 ? ::inet_pton(AF_INET6, address.c_str(), &six.sin6_addr)
+                        : ::inet_pton(AF_INET, address.c_str(), &v4.sin_addr);
+  if (parsed != 1) return false;
+  if (v6)
+    std::memcpy(&to, &six, sizeof six);
+  else
+    std::memcpy(&to, &v4, sizeof v4);
+  return ::connect(held, reinterpret_cast<const sockaddr*>(&to), v6 ? sizeof six : sizeof v4) == 0;
+}
+
+// Returns only when it failed.
+void exec_holding(const std::string& program, const char* mode) {
+  ::fcntl(held, F_SETFD, 0);
+  const std::string fd = std::to_string(held);
+  ::execl(program.c_str(), program.c_str(), mode, fd.c_str(), nullptr);
+}
+
+// The child lives as long as this process; with a program it has executed that when this returns.
+pid_t fork_child(const std::string& program) {
+  int started[2];
+  if (::pipe2(started, O_CLOEXEC) != 0) return -1;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!program.empty()) {
+      exec_holding(program, "idle");
+      ::_exit(1);
+    }
+    ::close(started[1]);
+    for (;;) ::pause();
+  }
+  ::close(started[1]);
+  char byte = 0;
+  while (::read(started[0], &byte, 1) < 0 && errno == EINTR) continue;
+  ::close(started[0]);
+  return child;
+}
+
+// Nobody's table has the socket afterwards: it is on its way to this process.
+bool park() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &held, sizeof held);
+  return ::sendmsg(ends[0], &message, 0) == 1 && ::close(held) == 0;
+}
+
+bool mount_over(const std::string& what, const std::string& where) {
+  return ::unshare(CLONE_NEWNS) == 0 &&
+         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount(what.c_str(), where.c_str(), nullptr, MS_BIND, nullptr) == 0;
+}
+
+void serve();
+
+// Ends the first thread; another goes on, and answers once the first is a zombie.
+void leave_first_thread() {
+  std::thread([] {
+    const std::string stat = "/proc/self/task/" + std::to_string(::getpid()) + "/stat";
+    for (;;) {
+      std::string text;
+      std::getline(std::ifstream(stat), text);
+      if (text.find(") Z ") != std::string::npos) break;
+      ::sched_yield();
+    }
+    answer("ok");
+    serve();
+    ::_exit(0);
+  }).detach();
+  ::pthread_exit(nullptr);
+}
+
+// A thread with a descriptor table of its own makes the connection.
+void connect_apart(const std::string& address, std::uint16_t port) {
+  std::atomic<int> outcome{-1};
+  std::thread([&outcome, address, port] {
+    const bool good = ::unshare(CLONE_FILES) == 0 && connect_to(address, port);
+    outcome = good ? 0 : errno;
+    for (;;) ::pause();
+  }).detach();
+  while (outcome < 0) ::sched_yield();
+  errno = outcome;
+  answer_result(outcome == 0);
+}
+
+void obey(const std::string& line) {
+  std::istringstream words(line);
+  std::string command, first, second;
+  words >> command >> first >> second;
+  const auto port = static_cast<std::uint16_t>(std::strtoul(second.c_str(), nullptr, 10));
+  if (command == "connect") return answer_result(connect_to(first, port));
+  if (command == "connect-mapped") return answer_result(connect_to("::ffff:" + first, port));
+  if (command == "connect-apart") return connect_apart(first, port);
+  if (command == "close") return answer_result(::close(held) == 0);
+  if (command == "shutdown") return answer_result(::shutdown(held, SHUT_WR) == 0);
+  if (command == "park") return answer_result(park());
+  if (command == "fork") return answer("ok " + std::to_string(fork_child(first)));
+  if (command == "leave-first-thread") leave_first_thread();
+  if (command == "exec") exec_holding(first, "serve");  // the new program answers
+  if (command == "alien" && mount_over(first, second)) exec_holding(second, "serve");
+  answer_result(false);
+}
+
+void serve() {
+  std::string line;
+  while (std::getline(std::cin, line)) obey(line);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 3) {
+    held = std::atoi(argv[2]);
+    if (std::strcmp(argv[1], "idle") == 0)
+      for (;;) ::pause();
+    answer("ok");
+  }
+  serve();
+  return 0;
+}

@@ -1,0 +1,231 @@
+#include "identity/queued_resolver.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <condition_variable>
+#include <mutex>
+
+#include "tests/support/loop_fixture.h"
+
+namespace warder::identity {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What an investigator that waits at a gate shares with its test.
+struct GateKeeper {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool open = true;
+  std::vector<std::size_t> batches;
+
+  void set_open(bool now) {
+    const std::lock_guard lock(mutex);
+    open = now;
+    changed.notify_all();
+  }
+  std::size_t begun() {
+    const std::lock_guard lock(mutex);
+    return batches.size();
+  }
+};
+
+class GatedInvestigator final : public Investigator {
+ public:
+  explicit GatedInvestigator(GateKeeper& keeper) : keeper_(keeper) {}
+  std::vector<Identity> look(std::span<const Connection> connections) override {
+    std::unique_lock lock(keeper_.mutex);
+    keeper_.batches.push_back(connections.size());
+    keeper_.changed.wait(lock, [this] { return keeper_.open; });
+    std::vector<Identity> identities(connections.size());
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+      identities[i].grade = Grade::exact;
+      identities[i].inode = connections[i].client.port;
+    }
+    return identities;
+  }
+
+ private:
+  GateKeeper& keeper_;
+};
+
+class QueueTest : public testing::LoopFixture {
+ public:
+  ~QueueTest() { keeper.set_open(true); }
+
+  void use(QueueLimits limits = {}) {
+    resolver =
+        std::make_unique<QueuedResolver>(std::make_unique<GatedInvestigator>(keeper), limits);
+  }
+  std::unique_ptr<Lookup> start(std::uint16_t port = 1) {
+    return resolver->start({{{}, port}, {}, {}}, loop(),
+                           [this](Identity found) { answers.push_back(std::move(found)); });
+  }
+  // One lookup that keeps the thread busy until the gate opens.
+  std::unique_ptr<Lookup> occupy() {
+    keeper.set_open(false);
+    auto lookup = start(9);
+    REQUIRE(run_until([&] { return keeper.begun() == 1; }));
+    return lookup;
+  }
+
+  GateKeeper keeper;
+  std::unique_ptr<QueuedResolver> resolver;
+  std::vector<Identity> answers;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(QueueTest, "lookups that wait share the next walk", "[identity]") {
+  use();
+  const auto first = occupy();
+  std::vector<std::unique_ptr<Lookup>> lookups;
+  for (std::uint16_t port = 100; port < 164; ++port) lookups.push_back(start(port));
+  keeper.set_open(true);
+  REQUIRE(run_until([&] { return answers.size() == 65; }));
+  CHECK(resolver->walks() == 2);
+  CHECK(keeper.batches == std::vector<std::size_t>{1, 64});
+  // Each got its own answer.
+  for (std::uint16_t port = 100; port < 164; ++port)
+    CHECK(std::count_if(answers.begin(), answers.end(),
+                        [&](const Identity& answer) { return answer.inode == port; }) == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "a confirmation never uses a walk that has begun", "[identity]") {
+  use();
+  const auto first = occupy();
+  Identity before;
+  before.grade = Grade::exact;
+  before.inode = 9;
+  bool done = false;
+  std::optional<std::string> changed = "not called";
+  const auto lookup =
+      resolver->confirm({{{}, 9}, {}, {}}, before, loop(), [&](std::optional<std::string> what) {
+        changed = std::move(what);
+        done = true;
+      });
+  keeper.set_open(true);
+  REQUIRE(run_until([&] { return done; }));
+  CHECK_FALSE(changed);
+  CHECK(resolver->walks() == 2);
+}
+
+TEST_CASE_METHOD(QueueTest, "a cancelled lookup is never answered", "[identity]") {
+  use();
+  SECTION("while it waits") {
+    const auto first = occupy();
+    auto lookup = start(2);
+    lookup.reset();
+    keeper.set_open(true);
+    REQUIRE(run_until([&] { return answers.size() == 1; }));
+    run_turns(3);
+    CHECK(answers.front().inode == 9);
+    CHECK(resolver->walks() == 1);
+  }
+  SECTION("while it is looked at") {
+    auto lookup = occupy();
+    lookup.reset();
+    keeper.set_open(true);
+  }
+  SECTION("when the answer is already on its way") {
+    auto lookup = start(2);
+    // A second lookup's walk begins only after the first one's answer was posted.
+    while (keeper.begun() < 1) std::this_thread::yield();
+    auto other = start(3);
+    while (keeper.begun() < 2) std::this_thread::yield();
+    lookup.reset();
+    other.reset();
+  }
+  const std::size_t expected = answers.size();
+  resolver.reset();
+  run_turns(3);
+  CHECK(answers.size() == expected);
+}
+
+TEST_CASE_METHOD(QueueTest, "the callback may destroy its lookup", "[identity]") {
+  use();
+  std::unique_ptr<Lookup> lookup;
+  bool done = false;
+  lookup = resolver->start({}, loop(), [&](const Identity&) {
+    lookup.reset();
+    done = true;
+  });
+  CHECK_FALSE(done);
+  REQUIRE(run_until([&] { return done; }));
+}
+
+TEST_CASE_METHOD(QueueTest, "a full queue says so at once", "[identity]") {
+  use({2, milliseconds(20000)});
+  const auto first = occupy();
+  auto second = start(2);
+  const auto third = start(3);
+  const auto refused = start(4);
+  CHECK(answers.empty());
+  REQUIRE(run_until([&] { return answers.size() == 1; }));
+  CHECK(answers.front().reason == Reason::lookup_failed);
+  CHECK(answers.front().grade == Grade::unresolved);
+  CHECK(answers.front().detail == "too many lookups are waiting: 2");
+  // One that was cancelled doesn't count.
+  second.reset();
+  const auto taken = start(5);
+  keeper.set_open(true);
+  REQUIRE(run_until([&] { return answers.size() == 4; }));
+  CHECK(std::count_if(answers.begin(), answers.end(),
+                      [](const Identity& answer) { return answer.reason.has_value(); }) == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "the deadline holds while it waits and while it is looked at",
+                 "[identity]") {
+  use({16, milliseconds(20)});
+  const auto first = occupy();
+  const auto second = start(2);
+  REQUIRE(run_until([&] { return answers.size() == 2; }));
+  for (const Identity& answer : answers) {
+    CHECK(answer.reason == Reason::lookup_failed);
+    CHECK(answer.detail == "no answer within 20 ms");
+  }
+  // The late answer is nobody's.
+  keeper.set_open(true);
+  resolver.reset();
+  run_turns(3);
+  CHECK(answers.size() == 2);
+}
+
+TEST_CASE_METHOD(QueueTest, "a resolver goes while lookups wait", "[identity]") {
+  use();
+  auto first = occupy();
+  auto second = start(2);
+  first.reset();
+  second.reset();
+  keeper.set_open(true);
+  resolver.reset();
+  run_turns(3);
+  CHECK(answers.empty());
+}
+
+TEST_CASE("lookups are started from several threads", "[identity]") {
+  GateKeeper keeper;
+  QueuedResolver resolver(std::make_unique<GatedInvestigator>(keeper), {});
+  std::vector<std::thread> workers;
+  std::atomic<int> right{0};
+  for (std::uint16_t worker = 0; worker < 4; ++worker) {
+    workers.emplace_back([&resolver, &right, worker] {
+      net::Loop loop;
+      int answered = 0;
+      std::vector<std::unique_ptr<Lookup>> lookups;
+      for (std::uint16_t i = 0; i < 64; ++i) {
+        const auto port = static_cast<std::uint16_t>(worker * 64 + i);
+        lookups.push_back(
+            resolver.start({{{}, port}, {}, {}}, loop, [&, port](const Identity& got) {
+              if (got.inode == port) ++right;
+              if (++answered == 32) lookups.clear();
+              if (answered == 32) loop.stop();
+            }));
+      }
+      loop.run();
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  CHECK(right == 4 * 32);
+}
+
+}  // namespace warder::identity
