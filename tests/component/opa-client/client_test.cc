@@ -42,6 +42,7 @@ TEST_CASE_METHOD(ClientFixture, "client: each question gets its own answer", "[o
   start(GENERATE(Kind::tcp, Kind::unix_socket), {.max_connections = connections});
   server->on_request = [this](Peer& peer) { echo_id(*server, peer); };
   std::vector<std::unique_ptr<Asked>> all;
+  all.reserve(50);
   for (int i = 0; i < 50; ++i) all.push_back(ask(question("id-" + std::to_string(i))));
   REQUIRE(run_until([&] {
     return std::all_of(all.begin(), all.end(), [](const auto& asked) { return asked->done(); });
@@ -103,6 +104,7 @@ TEST_CASE_METHOD(ClientFixture, "retry: once, and on a fresh connection", "[opa]
     for (Peer* const each : held) each->send(response(kAllow));
   };
   std::vector<std::unique_ptr<Asked>> first;
+  first.reserve(4);
   for (int i = 0; i < 4; ++i) first.push_back(ask());
   REQUIRE(run_until([&] { return first[3]->done() && first[0]->done(); }));
   REQUIRE(server->accepted == 4);
