@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/record.h"
+
+namespace warder::proxy {
+
+// Refusals that were not told one by one because they were like others just before.
+struct RepeatedDenial {
+  Verdict verdict = Verdict::deny;
+  std::optional<std::string> binary;
+  std::optional<std::string> host;
+  std::optional<std::uint16_t> port;
+  std::string code;
+  std::uint64_t count = 0;
+  std::chrono::milliseconds window{};  // from the first of the kind, told or not
+  std::string last_request_id;
+  std::optional<std::string> last_decision_id;
+};
+
+// Sums up refusals with the same binary, host, port and code: of each kind the first few in a
+// window are told one by one, the rest as one count when the window ends. The table is bounded;
+// when it is full, refusals of further kinds are all told one by one. Not thread-safe.
+class DenialSummary {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static constexpr std::size_t kToldOneByOne = 5;
+  static constexpr std::chrono::seconds kWindow{10};
+  static constexpr std::size_t kMaxKinds = 1024;
+
+  // Whether `record` is to be told by itself; otherwise it has been counted. Allows always are.
+  [[nodiscard]] bool admit(const DecisionRecord& record, Clock::time_point now);
+  // The counts of windows that have ended, of which there are none afterwards.
+  [[nodiscard]] std::vector<RepeatedDenial> expire(Clock::time_point now);
+  // The counts of all windows, ended or not.
+  [[nodiscard]] std::vector<RepeatedDenial> flush(Clock::time_point now);
+  [[nodiscard]] bool empty() const { return kinds_.empty(); }
+
+ private:
+  struct Like {
+    std::optional<std::string> binary;
+    std::optional<std::string> host;
+    std::optional<std::uint16_t> port;
+    std::string code;
+    friend auto operator<=>(const Like&, const Like&) = default;
+  };
+  struct Seen {
+    Clock::time_point since;
+    std::size_t told = 0;
+    Verdict verdict = Verdict::deny;
+    std::uint64_t untold = 0;
+    std::string last_request_id;
+    std::optional<std::string> last_decision_id;
+  };
+
+  [[nodiscard]] std::vector<RepeatedDenial> take(Clock::time_point now, Clock::duration age);
+
+  std::map<Like, Seen> kinds_;
+};
+
+}  // namespace warder::proxy
