@@ -6,7 +6,7 @@
 namespace warder::proxy {
 namespace {
 
-constexpr std::size_t kCapacity = 64 * 1024;
+constexpr std::size_t kCapacity = 65536;
 
 class CopyStore final : public PumpStore {
  public:

@@ -98,23 +98,21 @@ class Dialling {
  private:
   void attempt_next() {
     while (next_ < endpoints_.size()) {
-      const net::Endpoint& to = endpoints_[next_++];
-      auto fd = net::start_connect(to);
-      if (fd) {
-        auto attempt = std::make_unique<Attempt>(*this, std::move(*fd), to);
-        if (auto begun = attempt->begin(loop_); begun) {
-          attempts_.push_back(std::move(attempt));
-          next_attempt_.start(kAttemptDelay);
-          return;
-        } else {
-          last_error_ = std::move(begun.error());
-        }
-      } else {
-        last_error_ = std::move(fd.error());
-      }
+      const auto begun = attempt(endpoints_[next_++]);
+      if (begun) return next_attempt_.start(kAttemptDelay);
+      last_error_ = begun.error();
     }
     next_attempt_.stop();
     if (attempts_.empty()) finish(fail(last_error_));
+  }
+
+  Result<void> attempt(const net::Endpoint& to) {
+    auto fd = net::start_connect(to);
+    if (!fd) return fail(std::move(fd.error()));
+    auto attempt = std::make_unique<Attempt>(*this, std::move(*fd), to);
+    if (auto begun = attempt->begin(loop_); !begun) return begun;
+    attempts_.push_back(std::move(attempt));
+    return {};
   }
 
   // Told from the deadline's timer: never on the stack of dial() or of an attempt.
@@ -188,7 +186,7 @@ class Owned final : public Dial {
 
 }  // namespace
 
-std::unique_ptr<Dial> dial(net::Loop& loop, std::vector<net::IpAddress> addresses,
+std::unique_ptr<Dial> dial(net::Loop& loop, const std::vector<net::IpAddress>& addresses,
                            std::uint16_t port, std::chrono::milliseconds timeout,
                            Callback callback) {
   auto dialling =

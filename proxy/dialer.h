@@ -30,7 +30,8 @@ struct Dialled {
 // `addresses` is not empty and only these are dialled. The callback runs once, never before dial()
 // has returned, and may destroy the dial. Errors: timed_out after `timeout` (of all attempts
 // together), else the last attempt's error, which names the address.
-[[nodiscard]] std::unique_ptr<Dial> dial(net::Loop& loop, std::vector<net::IpAddress> addresses,
+[[nodiscard]] std::unique_ptr<Dial> dial(net::Loop& loop,
+                                         const std::vector<net::IpAddress>& addresses,
                                          std::uint16_t port, std::chrono::milliseconds timeout,
                                          std::function<void(Result<Dialled>)> callback);
 

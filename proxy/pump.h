@@ -36,9 +36,9 @@ class Pump {
   enum class Failure { none, source, sink };
 
   // What one call moves at most, so that one fast stream doesn't keep the others waiting.
-  static constexpr std::size_t kBudget = 256 * 1024;
+  static constexpr std::size_t kBudget = 262144;
   // From here on a direction is long enough for a pipe to pay.
-  static constexpr std::uint64_t kSpliceAfter = 256 * 1024;
+  static constexpr std::uint64_t kSpliceAfter = 262144;
 
   // `first` is written before anything that is read; `uncounted` of its bytes are not counted.
   Pump(int from, int to, const std::string& first, std::size_t uncounted);

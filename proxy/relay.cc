@@ -185,8 +185,8 @@ class Owned final : public Relay {
 }  // namespace
 
 Result<std::unique_ptr<Relay>> start_relay(net::Loop& loop, net::UniqueFd client,
-                                           net::UniqueFd origin, std::string to_origin,
-                                           std::string to_client, RelayOptions options,
+                                           net::UniqueFd origin, const std::string& to_origin,
+                                           const std::string& to_client, RelayOptions options,
                                            Callback callback) {
   auto session = std::make_unique<Session>(loop, std::move(client), std::move(origin), to_origin,
                                            to_client, options, std::move(callback));

@@ -41,7 +41,7 @@ class Relay {
 // each written before anything read later and counted but for `to_client`. The callback runs once,
 // never before relay() has returned, and may destroy the relay.
 [[nodiscard]] Result<std::unique_ptr<Relay>> start_relay(
-    net::Loop& loop, net::UniqueFd client, net::UniqueFd origin, std::string to_origin,
-    std::string to_client, RelayOptions options, std::function<void(RelayEnd)> callback);
+    net::Loop& loop, net::UniqueFd client, net::UniqueFd origin, const std::string& to_origin,
+    const std::string& to_client, RelayOptions options, std::function<void(RelayEnd)> callback);
 
 }  // namespace warder::proxy

@@ -35,7 +35,7 @@ Question question_for(const net::IpAddress& address) {
   question.route.rtm_family = static_cast<unsigned char>(address.is_v4() ? AF_INET : AF_INET6);
   question.route.rtm_dst_len = static_cast<unsigned char>(size * 8);
   question.attribute.rta_type = RTA_DST;
-  question.attribute.rta_len = static_cast<unsigned short>(RTA_LENGTH(size));
+  question.attribute.rta_len = static_cast<std::uint16_t>(RTA_LENGTH(size));
   std::memcpy(question.address.data(), address.bytes(), size);
   return question;
 }

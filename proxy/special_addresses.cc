@@ -94,6 +94,7 @@ struct Parsed {
 const std::vector<Parsed>& table() {
   static const std::vector<Parsed> parsed = [] {
     std::vector<Parsed> rows;
+    rows.reserve(kRows.size());
     for (const Row& row : kRows) rows.push_back({net::IpRange::parse(row.range).value(), row.kind});
     return rows;
   }();
