@@ -113,13 +113,13 @@ Result<void> RequestHeadReader::State::take_byte(char c) {
     return fail(Errc::head_too_large, fmt::format("the head is longer than {} bytes", bytes));
   }
   if (bytes == 0) {
-    const Result<void> first = take_first(c);
+    Result<void> first = take_first(c);
     if (!first) return first;
   }
   if (after_cr && c != '\n') return bad("CR without LF");
   if (!after_cr && c == '\n') return bad("LF without CR");
-  Result<void> taken;
   line.push_back(c);
+  Result<void> taken;
   if (c == '\n') {
     after_cr = false;
     taken = end_line();

@@ -109,6 +109,11 @@ std::vector<HeadCase> refused_request_lines() {
       {"bare CR in the request line", "CONNECT a:1\r HTTP/1.0\r\n\r\n"s, "bad_request",
        "CR without LF"},
       {"two CR", "CONNECT a:1 HTTP/1.0\r\r\n\r\n"s, "bad_request", "CR without LF"},
+  };
+}
+
+std::vector<HeadCase> refused_targets() {
+  return {
       {"NUL in the method", "CON\0NECT a:1 HTTP/1.0\r\n\r\n"s, "bad_request",
        "byte 0x00 in the method"},
       {"NUL in the target", "CONNECT a\0b:1 HTTP/1.0\r\n\r\n"s, "bad_request",
@@ -237,6 +242,11 @@ std::vector<HeadCase> refused_headers() {
       {"length beyond 64 bits",
        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"s, "bad_request",
        ""},
+  };
+}
+
+std::vector<HeadCase> refused_header_lines() {
+  return {
       {"folded line", "CONNECT a:1 HTTP/1.0\r\nX: y\r\n z\r\n\r\n"s, "bad_request", "folding"},
       {"blank before the first header", "CONNECT a:1 HTTP/1.0\r\n\tX: y\r\n\r\n"s, "bad_request",
        "folding"},

@@ -17,7 +17,9 @@ struct HeadCase {
 
 [[nodiscard]] std::vector<HeadCase> accepted_heads();
 [[nodiscard]] std::vector<HeadCase> refused_request_lines();
+[[nodiscard]] std::vector<HeadCase> refused_targets();
 [[nodiscard]] std::vector<HeadCase> refused_authorities();
 [[nodiscard]] std::vector<HeadCase> refused_headers();
+[[nodiscard]] std::vector<HeadCase> refused_header_lines();
 
 }  // namespace warder::http

@@ -110,9 +110,17 @@ TEST_CASE("request lines that are not HTTP/1 as a proxy needs it", "[http]") {
   check_refused(refused_request_lines());
 }
 
+TEST_CASE("targets and first bytes that are none of a proxy's", "[http]") {
+  check_refused(refused_targets());
+}
+
 TEST_CASE("authorities no policy can name", "[http]") { check_refused(refused_authorities()); }
 
 TEST_CASE("headers that would be read in two ways", "[http]") { check_refused(refused_headers()); }
+
+TEST_CASE("header lines that are not well-formed", "[http]") {
+  check_refused(refused_header_lines());
+}
 
 TEST_CASE("names and values of headers", "[http]") {
   RequestHeadReader reader({});

@@ -1,0 +1,32 @@
+#include "identity/proc_files.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "require.h"
+
+namespace identity = warder::identity;
+
+// Every parser gets every text: none of them knows which file it came from.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  if (const auto row = identity::parse_socket_row(text)) {
+    REQUIRE_THAT(row->local.address.is_v4() == row->remote.address.is_v4());
+  }
+  if (const auto stat = identity::parse_stat(text)) {
+    REQUIRE_THAT(stat->parent >= 0);
+    REQUIRE_THAT(text.find(')') != std::string::npos);
+  }
+  (void)identity::parse_status_uid(text);
+  (void)identity::parse_status_capabilities(text);
+  if (const auto inode = identity::parse_inode_link(text, "socket")) {
+    // The kernel writes it so, and in no other way.
+    REQUIRE_THAT(text == "socket:[" + std::to_string(*inode) + "]");
+  }
+  if (const auto pid = identity::parse_pid(text)) {
+    REQUIRE_THAT(*pid > 0 && text == std::to_string(*pid));
+  }
+  return 0;
+}
