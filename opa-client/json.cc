@@ -133,8 +133,10 @@ Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits)
   if (deeper_than(text, limits.depth)) {
     return fail(Errc::opa_not_json, fmt::format("nested more than {} deep", limits.depth));
   }
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag |
-                              rapidjson::kParseValidateEncodingFlag;
+  // Not kParseFullPrecisionFlag: it counts the leading zeros of 0 (undefined) at "0e-43", and the
+  // last digit of a number decides nothing here.
+  constexpr unsigned kFlags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
   rapidjson::Document document;
   document.Parse<kFlags>(text.data(), text.size());
   if (document.HasParseError()) {
