@@ -28,6 +28,14 @@ ConnectionLimits::Slot::Slot(Slot&& other) noexcept
       client_(other.client_),
       identity_(std::move(other.identity_)) {}
 
+ConnectionLimits::Slot& ConnectionLimits::Slot::operator=(Slot&& other) noexcept {
+  // What this held goes to `other`, and back with it.
+  std::swap(limits_, other.limits_);
+  std::swap(client_, other.client_);
+  std::swap(identity_, other.identity_);
+  return *this;
+}
+
 ConnectionLimits::Slot::~Slot() {
   if (limits_ != nullptr) limits_->give_back(*this);
 }

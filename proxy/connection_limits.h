@@ -23,7 +23,7 @@ class ConnectionLimits {
   class Slot {
    public:
     Slot(Slot&& other) noexcept;
-    Slot& operator=(Slot&& other) = delete;
+    Slot& operator=(Slot&& other) noexcept;
     Slot(const Slot&) = delete;
     ~Slot();
 

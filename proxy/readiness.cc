@@ -1,0 +1,134 @@
+#include "proxy/readiness.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "net/socket.h"
+#include "proxy/request_id.h"
+
+namespace warder::proxy {
+
+namespace {
+
+constexpr std::chrono::seconds kEvery{5};
+constexpr std::chrono::milliseconds kEveryUntilReady{500};
+
+// No policy allows it: the name is reserved (RFC 6761 section 6.4) and nobody is calling.
+opa::Query probe_question() {
+  opa::Query query;
+  query.host = "probe.invalid";
+  query.port = 443;
+  query.request_id = new_request_id();
+  query.request.kind = "connect";
+  query.request.method = "CONNECT";
+  query.client.address = "127.0.0.1";
+  query.identity.grade = identity::name(identity::Grade::unresolved);
+  query.identity.assurance = identity::name(identity::Assurance::observed);
+  query.identity.reason = "probe";
+  query.identity.detail = "Warder asks whether the policy answers; nobody is calling.";
+  return query;
+}
+
+}  // namespace
+
+Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities,
+                     RecordSink& records)
+    : loop_(loop), opa_(opa), identities_(identities), records_(records), timer_(loop, [this] {
+        probe();
+      }) {}
+
+void Readiness::start() {
+  look_up_self();
+  probe();
+}
+
+void Readiness::set_listening(bool listening) {
+  const std::lock_guard lock(mutex_);
+  listening_ = listening;
+}
+
+std::vector<Check> Readiness::checks() const {
+  const std::lock_guard lock(mutex_);
+  const auto pending = [](const char* name, bool required) {
+    return Check{name, false, required, "not checked yet"};
+  };
+  return {
+      Check{"listening", listening_, true, listening_ ? "accepting connections" : "not accepting"},
+      opa_check_.value_or(pending("opa", true)),
+      log_check_.value_or(pending("decision_log", false)),
+      identity_check_.value_or(pending("identity", true))};
+}
+
+void Readiness::probe() {
+  call_ = opa_.ask(probe_question(), [this](Result<opa::Decision> answer) { on_answer(answer); });
+}
+
+void Readiness::on_answer(const Result<opa::Decision>& answer) {
+  Check opa{"opa", false, true, {}};
+  if (!answer) {
+    opa.detail = describe(answer.error());
+  } else if (answer->undefined) {
+    opa.detail =
+        "OPA answers, but the decision is undefined: is the policy loaded, and opa.path right?";
+  } else {
+    opa.ok = true;
+    opa.detail = "OPA answered the probe";
+  }
+  const bool ready = opa.ok;
+  set(opa_check_, std::move(opa));
+  if (answer) {
+    const bool logged = answer->decision_id.has_value();
+    set(log_check_, {"decision_log", logged, false,
+                     logged ? "OPA gives decision ids"
+                            : "OPA gave no decision id: its decision log is off, so its decisions "
+                              "can't be traced"});
+  }
+  timer_.start(ready ? std::chrono::milliseconds(kEvery) : kEveryUntilReady);
+}
+
+void Readiness::look_up_self() {
+  const net::Endpoint loopback{net::IpAddress::v4({127, 0, 0, 1}), 0};
+  Result<net::UniqueFd> listener = net::listen_tcp(loopback, 1, net::PortSharing::exclusive);
+  const Result<net::Endpoint> at =
+      listener ? net::local_endpoint(listener->get()) : fail(listener.error());
+  Result<net::UniqueFd> client = at ? net::start_connect(*at) : fail(at.error());
+  const Result<net::Endpoint> from =
+      client ? net::local_endpoint(client->get()) : fail(client.error());
+  if (!from) {
+    return set(identity_check_,
+               {"identity", false, true, "no connection to look up: " + describe(from.error())});
+  }
+  self_listener_ = std::move(*listener);
+  self_client_ = std::move(*client);
+  lookup_ = identities_.start({*from, *at, std::nullopt}, loop_,
+                              [this](identity::Identity identity) { on_self(identity); });
+}
+
+void Readiness::on_self(const identity::Identity& identity) {
+  const bool found = identity.processes.size() == 1 && identity.processes.front().pid == getpid();
+  set(identity_check_,
+      {"identity", found, true,
+       found ? "a connection of Warder's own was traced to it"
+             : fmt::format("a connection of Warder's own was not traced to it: {}",
+                           identity.detail.empty() ? identity::name(identity.grade)
+                                                   : std::string_view(identity.detail))});
+  self_client_.reset();
+  self_listener_.reset();
+}
+
+void Readiness::set(std::optional<Check>& check, Check value) {
+  const bool changed = !check || check->ok != value.ok;
+  if (changed) {
+    const LogLevel bad = value.required ? LogLevel::error : LogLevel::warn;
+    records_.write(Diagnostic{value.ok ? LogLevel::info : bad,
+                              "check_" + value.name,
+                              value.detail,
+                              {{"ok", value.ok ? "true" : "false"}}});
+  }
+  const std::lock_guard lock(mutex_);
+  check = std::move(value);
+}
+
+}  // namespace warder::proxy

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "identity/resolver.h"
+#include "net/loop.h"
+#include "net/timer.h"
+#include "net/unique_fd.h"
+#include "net/watcher.h"
+#include "opa-client/client.h"
+#include "proxy/record.h"
+
+namespace warder::proxy {
+
+// One thing that has to be as it should.
+struct Check {
+  std::string name;
+  bool ok = false;
+  bool required = true;  // without it the gate is not ready; otherwise it is a warning
+  std::string detail;
+};
+
+// Finds out, again and again, whether the gate can do its job: asks OPA a probe question, and looks
+// up the owner of a connection of its own. Belongs to one loop; checks() may be called on any
+// thread.
+class Readiness {
+ public:
+  // All outlive it.
+  Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities, RecordSink& records);
+  Readiness(const Readiness&) = delete;
+  Readiness& operator=(const Readiness&) = delete;
+  ~Readiness() = default;
+
+  // Probes now and then every few seconds.
+  void start();
+  void set_listening(bool listening);
+  [[nodiscard]] std::vector<Check> checks() const;
+
+ private:
+  void probe();
+  void on_answer(const Result<opa::Decision>& answer);
+  void look_up_self();
+  void on_self(const identity::Identity& identity);
+  // Stores the outcome; tells the log when it changed.
+  void set(std::optional<Check>& check, Check value);
+
+  net::Loop& loop_;
+  opa::Client& opa_;
+  identity::Resolver& identities_;
+  RecordSink& records_;
+  net::Timer timer_;
+  std::unique_ptr<opa::Call> call_;
+  std::unique_ptr<identity::Lookup> lookup_;
+  // A connection of this process to itself, whose owner is therefore known.
+  net::UniqueFd self_listener_, self_client_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  bool listening_ = false;
+  std::optional<Check> opa_check_, log_check_, identity_check_;
+};
+
+}  // namespace warder::proxy

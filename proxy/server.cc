@@ -1,0 +1,203 @@
+#include "proxy/server.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "identity/proc_resolver.h"
+#include "net/loop.h"
+#include "proxy/connection_limits.h"
+#include "proxy/metrics.h"
+#include "proxy/readiness.h"
+#include "proxy/record_writer.h"
+#include "proxy/worker.h"
+
+namespace warder::proxy {
+
+namespace {
+
+// Descriptors kept for listeners, OPA connections, walks of /proc, admin and the log.
+constexpr std::size_t kReservedDescriptors = 512;
+
+std::size_t worker_count(const Config& config) {
+  if (config.workers != 0) return config.workers;
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  return static_cast<std::size_t>(std::max(1, CPU_COUNT(&cores)));
+}
+
+// The process's own thread: signals, probes and the admin server; the workers' comings and goings.
+class Server {
+ public:
+  Server(const Config& config, Metrics& metrics, RecordSink& records)
+      : config_(config),
+        metrics_(metrics),
+        records_(records),
+        limits_({connections_for_descriptors(config.limits.connections, kReservedDescriptors),
+                 config.limits.connections_per_client, config.limits.connections_per_identity}) {}
+
+  int run() {
+    for (const std::string& warning : config_.warnings) {
+      records_.write(Diagnostic{LogLevel::warn, "config", warning, {}});
+    }
+    if (const Result<void> opened = open(); !opened) {
+      records_.write(Diagnostic{LogLevel::error, "start_failed", describe(opened.error()), {}});
+      return 1;
+    }
+    tell_started();
+    for (const auto& worker : workers_) worker->start();
+    readiness_->set_listening(true);
+    readiness_->start();
+    loop_.run();
+    workers_.clear();
+    records_.write(Diagnostic{LogLevel::info, "stopped", "All connections are closed.", {}});
+    return 0;
+  }
+
+ private:
+  Result<void> open() {
+    Result<opa::Address> opa_address = opa::parse_url(config_.opa.url);
+    if (!opa_address) return fail(opa_address.error());
+    auto identities = identity::make_proc_resolver(
+        {config_.identity.proc, config_.identity.sandboxes, config_.identity.listener_aliases,
+         config_.identity.queue, config_.identity.timeout});
+    if (!identities) return fail(identities.error());
+    identities_ = std::move(*identities);
+    shared_.emplace(
+        Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_});
+    if (const Result<void> listening = open_workers(); !listening) return listening;
+    // Only now are all the ports known, and no worker runs yet.
+    guard_ = AddressGuard(guard_options(*opa_address));
+    opa::ClientOptions probe;
+    probe.address = *opa_address;
+    probe.path = config_.opa.path;
+    probe.timeout = config_.opa.timeout;
+    probe.max_connections = 1;
+    opa_ = opa::make_client(loop_, probe);
+    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
+    return open_signals();
+  }
+
+  Result<void> open_workers() {
+    std::vector<net::Endpoint> listen = config_.listen;
+    for (std::size_t i = 0; i < worker_count(config_); ++i) {
+      Result<std::unique_ptr<Worker>> worker = Worker::create(*shared_, listen);
+      if (!worker) return fail(worker.error());
+      // The first worker's port 0 becomes a number that the others share.
+      listen = (*worker)->addresses();
+      workers_.push_back(std::move(*worker));
+    }
+    listen_ = std::move(listen);
+    return {};
+  }
+
+  Result<void> open_signals() {
+    // Every write reports its own error.
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const int number : {SIGTERM, SIGINT}) {
+      net::Handle<uv_signal_t> handle(new uv_signal_t);
+      if (const int rc = uv_signal_init(loop_.uv(), handle.get()); rc != 0) {
+        return fail(from_errno(-rc, "uv_signal_init"));
+      }
+      handle->data = this;
+      const int rc = uv_signal_start(
+          handle.get(), [](uv_signal_t* h, int) { static_cast<Server*>(h->data)->on_signal(); },
+          number);
+      if (rc != 0) return fail(from_errno(-rc, "uv_signal_start"));
+      signals_.push_back(std::move(handle));
+    }
+    return {};
+  }
+
+  GuardOptions guard_options(const opa::Address& opa_address) const {
+    GuardOptions options;
+    options.allow_loopback = config_.guard.allow_loopback;
+    options.always_blocked = config_.guard.always_blocked;
+    options.own_listeners = listen_;
+    if (config_.admin && config_.admin->endpoint) {
+      options.own_listeners.push_back(*config_.admin->endpoint);
+    }
+    if (opa_address.kind == opa::Address::Kind::tcp) {
+      options.own_listeners.push_back(opa_address.endpoint);
+    }
+    return options;
+  }
+
+  void tell_started() {
+    std::vector<std::pair<std::string, std::string>> fields;
+    std::string where;
+    for (const net::Endpoint& at : listen_) where += (where.empty() ? "" : " ") + at.text();
+    fields.emplace_back("listen", where);
+    fields.emplace_back("opa", config_.opa.url);
+    fields.emplace_back("workers", fmt::format("{}", workers_.size()));
+    fields.emplace_back("connections", fmt::format("{}", limits_.maxima().total));
+    records_.write(Diagnostic{LogLevel::info, "started", "Warder accepts connections.", fields});
+    if (limits_.maxima().total < config_.limits.connections) {
+      records_.write(Diagnostic{
+          LogLevel::warn,
+          "config",
+          fmt::format("limits.connections is lowered from {} to {}: the process may not have more "
+                      "descriptors (RLIMIT_NOFILE).",
+                      config_.limits.connections, limits_.maxima().total),
+          {}});
+    }
+  }
+
+  void on_signal() {
+    if (std::exchange(draining_, true)) {
+      for (const auto& worker : workers_) worker->end_now();
+      return;
+    }
+    records_.write(Diagnostic{
+        LogLevel::info, "draining", "No new connections; a second signal ends the open ones.", {}});
+    readiness_->set_listening(false);
+    for (const auto& worker : workers_) {
+      worker->drain([this] {
+        loop_.post([this] {
+          if (++drained_ == workers_.size()) loop_.stop();
+        });
+      });
+    }
+  }
+
+  const Config& config_;
+  Metrics& metrics_;
+  RecordSink& records_;
+  ConnectionLimits limits_;
+  net::Loop loop_;
+  std::unique_ptr<identity::Resolver> identities_;
+  AddressGuard guard_{GuardOptions{}};
+  std::optional<Shared> shared_;
+  std::unique_ptr<opa::Client> opa_;
+  std::unique_ptr<Readiness> readiness_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<net::Handle<uv_signal_t>> signals_;
+  std::vector<net::Endpoint> listen_;
+  bool draining_ = false;
+  std::size_t drained_ = 0;
+};
+
+}  // namespace
+
+int run_server(const Config& config) {
+  Metrics metrics;
+  auto records = RecordWriter::make(
+      {.fd = STDOUT_FILENO,
+       .level = config.log.level,
+       .format = config.log.format,
+       .queue = config.limits.log_queue,
+       .on_drop = [&metrics](std::uint64_t count) { metrics.count_dropped_records(count); }});
+  if (!records) {
+    fmt::print(stderr, "warder: {}\n", describe(records.error()));
+    return 1;
+  }
+  return Server(config, metrics, **records).run();
+}
+
+}  // namespace warder::proxy

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "identity/resolver.h"
+#include "net/lookup.h"
+#include "net/loop.h"
+#include "opa-client/client.h"
+#include "proxy/config.h"
+#include "proxy/connection_limits.h"
+#include "proxy/guard.h"
+#include "proxy/metrics.h"
+#include "proxy/record.h"
+
+namespace warder::proxy {
+
+// What a connection works with. All of it outlives every connection; `loop`, `opa` and `names` are
+// the worker's own, the rest is shared by all workers and may be used on any thread.
+struct Services {
+  net::Loop& loop;
+  opa::Client& opa;
+  net::NameResolver& names;
+  const Config& config;
+  identity::Resolver& identities;
+  const AddressGuard& guard;
+  ConnectionLimits& limits;
+  RecordSink& records;
+  Metrics& metrics;
+};
+
+}  // namespace warder::proxy

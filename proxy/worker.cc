@@ -1,0 +1,150 @@
+#include "proxy/worker.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace warder::proxy {
+
+namespace {
+
+// Above the limits a client is still told so, as long as no more than this many are being told.
+constexpr std::size_t kRefusedAtOnce = 64;
+
+opa::ClientOptions opa_options(const Shared& shared) {
+  opa::ClientOptions options;
+  options.address = shared.opa_address;
+  options.path = shared.config.opa.path;
+  options.timeout = shared.config.opa.timeout;
+  options.max_connections = shared.config.opa.connections;
+  options.max_waiting = shared.config.opa.queue;
+  return options;
+}
+
+}  // namespace
+
+Worker::Worker(const Shared& shared)
+    : shared_(shared), drain_timer_(loop_, [this] { end_all("drain"); }) {}
+
+Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared,
+                                               const std::vector<net::Endpoint>& listen) {
+  std::unique_ptr<Worker> worker(new Worker(shared));
+  if (Result<void> opened = worker->open(listen); !opened) return fail(opened.error());
+  return worker;
+}
+
+Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
+  net::NameResolverOptions dns;
+  dns.timeout = shared_.config.timeouts.dns;
+  dns.server = shared_.config.dns.server;
+  auto names = net::make_name_resolver(loop_, dns);
+  if (!names) return fail(names.error());
+  names_ = std::move(*names);
+  opa_ = opa::make_client(loop_, opa_options(shared_));
+  services_ = std::make_unique<Services>(Services{loop_, *opa_, *names_, shared_.config,
+                                                  shared_.identities, shared_.guard, shared_.limits,
+                                                  shared_.records, shared_.metrics});
+  for (const net::Endpoint& at : listen) {
+    auto listener = Listener::create(loop_, shared_.records, at, [this](net::Accepted connection) {
+      accepted(std::move(connection));
+    });
+    if (!listener) {
+      Error error = listener.error();
+      error.detail = fmt::format("listen {}: {}", at.text(), error.detail);
+      return fail(std::move(error));
+    }
+    listeners_.push_back(std::move(*listener));
+  }
+  return {};
+}
+
+Worker::~Worker() {
+  end_now();
+  if (thread_.joinable()) thread_.join();
+  listeners_.clear();
+  connections_.clear();
+}
+
+std::vector<net::Endpoint> Worker::addresses() const {
+  std::vector<net::Endpoint> addresses;
+  for (const auto& listener : listeners_) addresses.push_back(listener->address());
+  return addresses;
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] {
+    loop_.run();
+    if (on_drained_) on_drained_();
+  });
+}
+
+void Worker::accepted(net::Accepted connection) {
+  ConnectionLimits::Taken taken =
+      shared_.limits.take_connection(connection.peer.address.unmapped());
+  if (!taken.slot && refusing_ >= kRefusedAtOnce) {
+    shared_.metrics.count_decision(Verdict::error, "connection_limit");
+    return;
+  }
+  const std::uint64_t id = next_id_++;
+  auto owned = std::make_unique<Connection>(*services_, static_cast<Connection::Owner&>(*this), id,
+                                            std::move(connection.fd), connection.peer);
+  Connection& accepted = *owned;
+  connections_.emplace(id, std::move(owned));
+  if (taken.slot) return accepted.serve(std::move(*taken.slot));
+  ++refusing_;
+  const ConnectionLimits::Maxima& maxima = shared_.limits.maxima();
+  accepted.refuse_for_limit(
+      taken.full == ConnectionLimits::Full::client
+          ? fmt::format("This client has {} connections open, as many as it may have.",
+                        maxima.per_client)
+          : fmt::format("The proxy has {} connections open, as many as it may have.",
+                        maxima.total));
+}
+
+void Worker::on_closed(Connection& connection) {
+  const auto found = connections_.find(connection.id());
+  if (found == connections_.end()) return;
+  if (connection.refused_for_limit()) --refusing_;
+  loop_.retire(std::move(found->second));
+  connections_.erase(found);
+  stop_if_drained();
+}
+
+void Worker::drain(std::function<void()> on_drained) {
+  loop_.post([this, done = std::move(on_drained)]() mutable {
+    if (draining_) return;
+    draining_ = true;
+    on_drained_ = std::move(done);
+    listeners_.clear();
+    drain_timer_.start(shared_.config.timeouts.drain);
+    // A connection may leave the table while it is told.
+    std::vector<Connection*> open;
+    for (auto& [id, connection] : connections_) open.push_back(connection.get());
+    for (Connection* connection : open) connection->drain();
+    stop_if_drained();
+  });
+}
+
+void Worker::end_now() {
+  loop_.post([this] {
+    draining_ = true;
+    listeners_.clear();
+    end_all("shutdown");
+  });
+}
+
+void Worker::end_all(const std::string& reason) {
+  std::vector<Connection*> open;
+  for (auto& [id, connection] : connections_) open.push_back(connection.get());
+  for (Connection* connection : open) connection->end(reason);
+  stop_if_drained();
+}
+
+void Worker::stop_if_drained() {
+  if (draining_ && connections_.empty()) {
+    drain_timer_.stop();
+    loop_.stop();
+  }
+}
+
+}  // namespace warder::proxy

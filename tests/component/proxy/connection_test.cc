@@ -1,0 +1,259 @@
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "net/socket.h"
+#include "tests/component/proxy/gate_fixture.h"
+
+namespace {
+
+namespace proxy = warder::proxy;
+namespace net = warder::net;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+using warder::Errc;
+using warder::testing::allow_decision;
+using warder::testing::deny_decision;
+using warder::testing::GateFixture;
+using warder::testing::known_caller;
+
+TEST_CASE_METHOD(GateFixture, "an allowed CONNECT becomes a tunnel") {
+  open_tunnel();
+  net::UniqueFd far = accept_origin();
+  REQUIRE(far);
+  send("ping");
+  std::string got;
+  wait_for([&] {
+    warder::testing::read_available(far.get(), got);
+    return got == "ping";
+  });
+  far.reset();
+  client.reset();
+  wait_for([this] { return closed(); });
+  REQUIRE(records.decisions.size() == 1);
+  CHECK(records.decisions[0].code == "allowed");
+  CHECK(records.decisions[0].subject.decision_id == "decision-1");
+  REQUIRE(records.tunnels.size() == 1);
+  CHECK(records.tunnels[0].bytes_up == 4);
+  CHECK(records.tunnels[0].subject.request_id == records.decisions[0].subject.request_id);
+}
+
+TEST_CASE_METHOD(GateFixture, "a denied CONNECT gets 403 with the reason, and nothing is opened") {
+  reach_decision("denied.example:443");
+  opa.calls.answer(deny_decision());
+  const std::string answer = read_answer();
+  CHECK_THAT(answer, StartsWith("HTTP/1.1 403 Forbidden (denied)\r\n"));
+  CHECK_THAT(answer, ContainsSubstring("the test denies it"));
+  CHECK_THAT(answer, ContainsSubstring("Warder-Decision-Id: decision-1"));
+  CHECK(names.names.empty());
+  CHECK(resolver.second.asked() == 0);
+  REQUIRE(records.decisions.size() == 1);
+  CHECK(records.decisions[0].verdict == proxy::Verdict::deny);
+  CHECK(records.decisions[0].subject.binary == "/usr/bin/curl");
+  CHECK(records.decisions[0].subject.pid == 4711);
+}
+
+TEST_CASE_METHOD(GateFixture, "what OPA is asked is what the record says") {
+  reach_decision("API.Example.com.:8443");
+  REQUIRE(opa.queries.size() == 1);
+  CHECK(opa.queries[0].host == "api.example.com");
+  CHECK(opa.queries[0].port == 8443);
+  CHECK(opa.queries[0].binary == "/usr/bin/curl");
+  opa.calls.answer(deny_decision());
+  static_cast<void>(read_answer());
+  CHECK(records.decisions[0].subject.request_id == opa.queries[0].request_id);
+  CHECK(records.decisions[0].subject.host == "api.example.com");
+}
+
+TEST_CASE_METHOD(GateFixture, "no decision is 503 with its own code, and nothing is opened") {
+  const Errc code = GENERATE(Errc::opa_unreachable, Errc::opa_timeout, Errc::opa_status,
+                             Errc::opa_not_json, Errc::opa_bad_answer, Errc::opa_too_large,
+                             Errc::opa_truncated, Errc::opa_queue_full);
+  reach_decision("down.example:443");
+  opa.calls.answer(warder::fail(code, "scripted"));
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 503 Service Unavailable (" +
+                                       std::string(warder::code_name(code)) + ")\r\n"));
+  CHECK(names.names.empty());
+  CHECK(records.decisions.at(0).verdict == proxy::Verdict::error);
+}
+
+TEST_CASE_METHOD(GateFixture, "an undefined decision is a denial of its own kind") {
+  reach_decision("undefined.example:443");
+  warder::opa::Decision decision;
+  decision.undefined = true;
+  opa.calls.answer(decision);
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (policy_undefined)\r\n"));
+}
+
+TEST_CASE_METHOD(GateFixture, "a caller that changed before the opening gets no tunnel") {
+  reach_decision(origin.at.text());
+  opa.calls.answer(allow_decision());
+  wait_for([this] { return resolver.second.open() == 1; });
+  resolver.second.answer("process 4711 runs another image");
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (client_raced)\r\n"));
+  CHECK_FALSE(accept_origin());
+}
+
+TEST_CASE_METHOD(GateFixture, "an address outside what policy allows is refused undialled") {
+  reach_decision("inside.example:443");
+  opa.calls.answer(allow_decision());
+  wait_for([this] { return resolver.second.open() == 1; });
+  resolver.second.answer(std::nullopt);
+  wait_for([this] { return names.lookups.open() == 1; });
+  CHECK(names.names == std::vector<std::string>{"inside.example"});
+  names.lookups.answer(std::vector<net::IpAddress>{*net::IpAddress::parse("127.0.0.1"),
+                                                   *net::IpAddress::parse("10.0.0.1")});
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (address_blocked)\r\n"));
+  CHECK_FALSE(accept_origin());
+}
+
+TEST_CASE_METHOD(GateFixture, "a name that is not found is 502, a dead port too") {
+  SECTION("name") {
+    reach_decision("nowhere.example:443");
+    opa.calls.answer(allow_decision());
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    wait_for([this] { return names.lookups.open() == 1; });
+    names.lookups.answer(warder::fail(Errc::name_not_found, "scripted"));
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 502 Bad Gateway (name_not_found)\r\n"));
+  }
+  SECTION("port") {
+    reach_decision(warder::testing::closed_port().text());
+    opa.calls.answer(allow_decision());
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 502 Bad Gateway (connection_refused)\r\n"));
+  }
+  CHECK(records.decisions.at(0).subject.decision_id == "decision-1");
+}
+
+TEST_CASE_METHOD(GateFixture, "bytes behind the head wait for the allow, and then arrive") {
+  begin();
+  const std::string early(100000, 'e');
+  send("CONNECT " + origin.at.text() + " HTTP/1.0\r\n\r\n" + early.substr(0, 5000));
+  wait_for([this] { return resolver.first.open() == 1; });
+  resolver.first.answer(known_caller());
+  wait_for([this] { return opa.calls.open() == 1; });
+  send(early.substr(5000));
+  run_turns(5);
+  CHECK_FALSE(accept_origin());
+  opa.calls.answer(allow_decision());
+  wait_for([this] { return resolver.second.open() == 1; });
+  resolver.second.answer(std::nullopt);
+  net::UniqueFd far;
+  std::string got;
+  wait_for([&] {
+    if (!far) far = accept_origin();
+    if (far) warder::testing::read_available(far.get(), got);
+    return got.size() >= early.size();
+  });
+  CHECK(got == early);
+}
+
+TEST_CASE_METHOD(GateFixture, "a client still writing behind a denied head reads its 403") {
+  reach_decision("denied.example:443");
+  opa.calls.answer(deny_decision());
+  send(std::string(8 << 20, 'x'));
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 "));
+}
+
+TEST_CASE_METHOD(GateFixture, "requests that no CONNECT can be made of are refused by name") {
+  begin();
+  const auto [request, line] = GENERATE(table<std::string, std::string>({
+      {"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+       "HTTP/1.1 501 Not Implemented (forward_not_supported)\r\n"},
+      {"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+       "HTTP/1.1 400 Bad Request (not_a_proxy_request)\r\n"},
+      {"GET https://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+       "HTTP/1.1 400 Bad Request (use_connect)\r\n"},
+      {"CONNECT a.example HTTP/1.0\r\n\r\n", "HTTP/1.1 400 Bad Request (bad_authority)\r\n"},
+      {"FOO http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+       "HTTP/1.1 501 Not Implemented (unknown_method)\r\n"},
+  }));
+  send(request);
+  wait_for([this] { return resolver.first.open() == 1; });
+  run_turns(5);
+  CHECK(records.decisions.empty());
+  resolver.first.answer(known_caller());
+  CHECK_THAT(read_answer(), StartsWith(line));
+  CHECK(records.decisions.at(0).subject.binary == "/usr/bin/curl");
+  CHECK(opa.calls.asked() == 0);
+}
+
+TEST_CASE_METHOD(GateFixture, "a head that does not come in time gets 408") {
+  config.timeouts.head = std::chrono::milliseconds(20);
+  begin();
+  send("CONNECT a.exam");
+  wait_for([this] { return resolver.first.open() == 1; });
+  resolver.first.answer(known_caller());
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 408 Request Timeout (head_timeout)\r\n"));
+}
+
+TEST_CASE_METHOD(GateFixture, "a client that leaves is forgotten in every state") {
+  SECTION("before a head") {
+    begin();
+    client.reset();
+    wait_for([this] { return closed(); });
+    CHECK(records.decisions.empty());
+    return;
+  }
+  reach_decision(origin.at.text());
+  if (GENERATE(false, true)) {
+    opa.calls.answer(allow_decision());
+    wait_for([this] { return resolver.second.open() == 1; });
+  }
+  net::reset_on_close(client.get());
+  client.reset();
+  wait_for([this] { return closed(); });
+  CHECK(opa.calls.open() + resolver.second.open() == 0);
+  CHECK(records.decisions.at(0).code == "client_gone");
+}
+
+TEST_CASE_METHOD(GateFixture, "shutdown ends a connection in every state") {
+  SECTION("reading the head") { begin(); }
+  SECTION("waiting for who it is") {
+    begin();
+    send("CONNECT a.example:1 HTTP/1.0\r\n\r\n");
+    run_turns(5);
+  }
+  SECTION("deciding") { reach_decision("a.example:1"); }
+  SECTION("looking again") {
+    reach_decision("a.example:1");
+    opa.calls.answer(allow_decision());
+  }
+  SECTION("resolving") {
+    reach_decision("a.example:1");
+    opa.calls.answer(allow_decision());
+    resolver.second.answer(std::nullopt);
+    wait_for([this] { return names.lookups.open() == 1; });
+  }
+  SECTION("tunnelling") { open_tunnel(); }
+  connection().end("shutdown");
+  wait_for([this] { return closed(); });
+  CHECK(opa.calls.open() + resolver.first.open() + resolver.second.open() + names.lookups.open() ==
+        0);
+}
+
+TEST_CASE_METHOD(GateFixture, "draining closes idle connections and answers begun heads") {
+  SECTION("idle") {
+    begin();
+    connection().drain();
+    CHECK(closed());
+  }
+  SECTION("begun") {
+    begin();
+    send("CONNECT a.ex");
+    run_turns(3);
+    connection().drain();
+    resolver.first.answer(known_caller());
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 503 Service Unavailable (draining)\r\n"));
+  }
+  SECTION("deciding goes on") {
+    reach_decision("denied.example:443");
+    connection().drain();
+    opa.calls.answer(deny_decision());
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 "));
+  }
+}
+
+}  // namespace
