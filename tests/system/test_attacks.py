@@ -136,7 +136,7 @@ class TestBindMount:
                     assert agent.statuses("the secret") == [403] * count
         record = warder.decision_about(ORIGIN, mark)
         assert record["binary"] is None
-        assert record["causes"] == ["alien_path"]
+        assert "alien_path" in record["causes"]
         assert record["assurance"] == "suspect"
         asked = opa.decision(record["decision_id"])["input"]
         assert asked["binary"] is None

@@ -87,7 +87,7 @@ SCRIPTED = {
     "result is a text": ("opa_bad_answer", answer({"result": "true"})),
     "allow is a text": ("opa_bad_answer", answer({"result": {"allow": "true"}})),
     "allow is a number": ("opa_bad_answer", answer({"result": {"allow": 1}})),
-    "allow twice": ("opa_bad_answer", raw_answer(b'{"result": {"allow": false, "allow": true}}')),
+    "allow twice": ("opa_not_json", raw_answer(b'{"result": {"allow": false, "allow": true}}')),
     "no allow": ("opa_bad_answer", answer({"result": {}})),
     "10 MB": ("opa_too_large", BIG),
     "cut off in the body": ("opa_truncated", WHOLE[:-10]),

@@ -4,6 +4,7 @@
        box2 10.200.0.3 -----+-- gate 10.200.0.1 -- origin 11.20.0.9, 11.20.0.66, 10.200.0.9
    stranger 10.200.0.4 ----/    fd00:200::1               2a10:ffff:20::9
        twin (not connected; has the addresses of box and gate)
+      empty (not connected; nobody ever makes a connection there)
 
 Nothing leads out of these namespaces. 11.20.0.0/16 and 2a10:ffff::/32 stand for the internet: public
 addresses, as the address guard sees them.
@@ -74,7 +75,8 @@ class World:
             f"neigh add {BLACK_HOLE6} lladdr 02:00:00:00:de:ad dev to-origin nud permanent",
         )
         self._add("twin").ip(f"addr add {GATE}/32 dev lo", f"addr add {BOXES['box'][0]}/32 dev lo")
-        for role in (*BOXES, "twin"):
+        self._add("empty")
+        for role in (*BOXES, "twin", "empty"):
             self.anchors[role] = subprocess.Popen(
                 self.spaces[role].command("sleep", "infinity", user=CLIENT_UID)
             )
