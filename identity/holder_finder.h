@@ -14,7 +14,10 @@ namespace warder::identity {
 struct Holder {
   pid_t pid = 0;
   pid_t thread = 0;
-  friend auto operator<=>(const Holder&, const Holder&) = default;
+  friend bool operator==(const Holder&, const Holder&) = default;
+  friend bool operator<(const Holder& a, const Holder& b) {
+    return a.pid != b.pid ? a.pid < b.pid : a.thread < b.thread;
+  }
 };
 
 struct HolderScan {

@@ -189,38 +189,42 @@ void ProcInvestigator::verify_holders(Case& one) {
 }
 
 Identity ProcInvestigator::conclude(Case& one) {
+  // That it ended explains more than that nothing of it was there any more at the second look.
+  if (one.process_ended && one.reason && *one.reason != Reason::raced)
+    one.reason = Reason::process_gone;
   Identity identity;
   identity.searched.reserve(one.sighting.size());
   for (const ScopeFinding& finding : one.sighting)
     identity.searched.push_back({finding.scope, finding.outcome});
-  identity.detail = text(one.sighting);
   if (!one.verdict.scopes.empty()) identity.scope = one.verdict.scopes.front();
   identity.inode = one.verdict.first_inode;
-  // That it ended explains more than that nothing of it was there any more at the second look.
-  if (one.process_ended && one.reason && *one.reason != Reason::raced)
-    one.reason = Reason::process_gone;
   identity.reason = one.reason;
-  if (!one.note.empty()) identity.detail += "; " + one.note;
-  if (one.unreadable > 0)
-    identity.detail += "; " + unreadable_text(one.unreadable, one.one_unreadable);
-  if (one.unreadable > 0 || one.reason == Reason::owner_not_found) {
-    const std::string missing = rights_.missing();
-    if (!missing.empty()) identity.detail += " (" + missing + ")";
-  }
+  identity.detail = explain(one);
   if (one.reason) return identity;
 
   identity.processes = std::move(one.processes);
   identity.grade = grade_of(identity.processes, one.verdict.inodes.size());
-  if (one.verdict.inodes.size() > 1)
-    identity.detail += "; different sockets have this address pair";
   for (const Process& process : identity.processes) {
     if (process.binary) continue;
     add_cause(identity, process.deleted ? Cause::image_replaced : Cause::alien_path);
     identity.assurance = Assurance::suspect;
   }
   if (one.unreadable > 0) add_cause(identity, Cause::unreadable_processes);
-  identity.detail += kNotChecked;
   return identity;
+}
+
+std::string ProcInvestigator::explain(const Case& one) {
+  std::string detail = text(one.sighting);
+  if (!one.note.empty()) detail += "; " + one.note;
+  if (one.unreadable > 0) detail += "; " + unreadable_text(one.unreadable, one.one_unreadable);
+  if (one.unreadable > 0 || one.reason == Reason::owner_not_found) {
+    const std::string missing = rights_.missing();
+    if (!missing.empty()) detail += " (" + missing + ")";
+  }
+  if (one.reason) return detail;
+  if (one.verdict.inodes.size() > 1) detail += "; different sockets have this address pair";
+  detail += kNotChecked;
+  return detail;
 }
 
 Grade grade_of(const std::vector<Process>& processes, std::size_t sockets) {

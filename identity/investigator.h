@@ -48,6 +48,7 @@ class ProcInvestigator final : public Investigator {
   void verify(std::span<Case* const> cases);
   void verify_holders(Case& one);
   [[nodiscard]] Identity conclude(Case& one);
+  [[nodiscard]] std::string explain(const Case& one);
 
   SocketFinder& sockets_;
   HolderFinder& holders_;

@@ -133,7 +133,7 @@ std::vector<Sighting> SocketTables::find(std::span<const Connection> connections
   Call call;
   call.connections = connections;
   call.sightings.resize(connections.size());
-  std::map<net::IpAddress, Result<bool>> known;
+  std::unordered_map<net::IpAddress, Result<bool>> known;
   for (const Connection& connection : connections) {
     auto& slots = call.slots.emplace_back();
     slots.push_back(call.wanted.add(connection.client, connection.proxy));
