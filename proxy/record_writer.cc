@@ -1,15 +1,13 @@
 #include "proxy/record_writer.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <csignal>
 #include <iterator>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "proxy/record_output.h"
+#include "proxy/signals_blocked.h"
 
 namespace warder::proxy {
 namespace {
@@ -17,23 +15,6 @@ namespace {
 constexpr std::size_t kBatch = 64;
 // How often ended windows of repeated refusals are looked for.
 constexpr std::chrono::seconds kTick{1};
-
-// A thread started while this lives takes no signals: the loops handle those meant for the process,
-// and a SIGPIPE of its own stays pending and does nothing.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
 
 }  // namespace
 
