@@ -84,10 +84,13 @@ def test_out_of_descriptors_and_back(make_warder, world):
             eventually(lambda: warder.process.poll() is not None, "it should live", seconds=1)
         assert warder.cpu_seconds() - before < 0.5
         assert warder.get("/healthz") is not None
+        accepted = len(warder.client_connections())
         resource.prlimit(warder.pid, resource.RLIMIT_NOFILE, (soft, hard))
-        # Those that waited in the backlog are served now.
-        for client in waiting:
-            assert client.connect(ORIGIN, ECHO).status == 200
+        # Those that waited in the backlog are served now. Who they are could not be found out for the
+        # few that were accepted in the shortage, so these are denied.
+        statuses = [client.connect(ORIGIN, ECHO).status for client in waiting]
+        assert set(statuses) <= {200, 403}
+        assert statuses.count(403) <= accepted < len(waiting)
     assert_serves(world, warder)
 
 

@@ -229,6 +229,9 @@ class Warder:
         assert not _SANITIZER.search(errors), errors.decode(errors="replace")
         text = self.config.get("log", {}).get("format") == "text"
         assert text or not self.records.broken, f"not JSON: {self.records.broken[:3]}"
+        if not self.config.get("log"):
+            # The loops were closed; had one kept a handle, it would not have come this far.
+            assert self.records.since()[-1]["event"] == "stopped"
         self._stopped = True
 
     def kill(self):
