@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/route.h"
+#include "net/route.h"
 #include "proxy/special_addresses.h"
 
 namespace warder::proxy {
@@ -22,16 +22,16 @@ AddressKind kind_here(const net::IpAddress& address) {
   const AddressKind kind = classify(address);
   if (kind.of_class == AddressClass::blocked || kind.of_class == AddressClass::loopback)
     return kind;
-  const auto route = route_kind(address);
+  const auto route = net::route_kind(address);
   if (!route) {
     return {AddressClass::blocked,
             "an address of which the kernel does not tell whether it is local"};
   }
   switch (*route) {
-    case RouteKind::local: return {AddressClass::loopback, "an address of this host"};
-    case RouteKind::broadcast:
+    case net::RouteKind::local: return {AddressClass::loopback, "an address of this host"};
+    case net::RouteKind::broadcast:
       return {AddressClass::blocked, "a broadcast address of a network here"};
-    case RouteKind::remote: break;
+    case net::RouteKind::remote: break;
   }
   return kind;
 }
@@ -70,8 +70,8 @@ std::string AddressGuard::objection(const net::IpAddress& address, std::uint16_t
   if (blocked) return who + std::string(kind.name) + ", which is always blocked";
   // The embedding address may itself be one of this host's (a 6to4 interface).
   if (inner && !(options_.allow_loopback && within(allowed, address))) {
-    const auto route = route_kind(address);
-    if (!route || *route != RouteKind::remote)
+    const auto route = net::route_kind(address);
+    if (!route || *route != net::RouteKind::remote)
       return address.text() + " is an address of this host";
   }
   if (kind.of_class == AddressClass::global || within(allowed, judged)) return {};

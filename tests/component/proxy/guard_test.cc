@@ -10,7 +10,7 @@
 #include <string_view>
 #include <thread>
 
-#include "proxy/route.h"
+#include "net/route.h"
 
 namespace warder::proxy {
 namespace {
@@ -162,11 +162,11 @@ TEST_CASE("Guard asks the kernel what is local, also without an interface that h
       "&& ip addr add 10.9.9.1/24 broadcast + dev d0 && ip link set d0 up "
       "&& ip addr add 5.6.7.8/32 dev lo && ip route add local 9.9.9.0/24 dev lo) >/dev/null 2>&1";
   std::vector<std::pair<const char*, std::string>> strict, lenient, unnamed;
-  std::vector<RouteKind> kinds;
+  std::vector<net::RouteKind> kinds;
   const bool ran = in_namespace(setup, [&] {
     for (const auto* address :
          {"10.9.9.1", "5.6.7.8", "9.9.9.77", "10.9.9.255", "10.9.9.7", "8.8.8.8"}) {
-      kinds.push_back(route_kind(ip(address)).value());
+      kinds.push_back(net::route_kind(ip(address)).value());
       strict.emplace_back(address, AddressGuard({}).objection(ip(address), 80, everything()));
       const AddressGuard allowing({true, {}, {}});
       lenient.emplace_back(address, allowing.objection(ip(address), 80, everything()));
@@ -174,9 +174,9 @@ TEST_CASE("Guard asks the kernel what is local, also without an interface that h
     }
   });
   if (!ran) SKIP("no network namespace to be had");
-  CHECK(kinds == std::vector<RouteKind>{RouteKind::local, RouteKind::local, RouteKind::local,
-                                        RouteKind::broadcast, RouteKind::remote,
-                                        RouteKind::remote});
+  CHECK(kinds == std::vector<net::RouteKind>{net::RouteKind::local, net::RouteKind::local,
+                                             net::RouteKind::local, net::RouteKind::broadcast,
+                                             net::RouteKind::remote, net::RouteKind::remote});
   for (std::size_t i = 0; i < 3; ++i) {
     CAPTURE(strict[i].first);
     CHECK(contains(strict[i].second, "an address of this host, which is always blocked"));

@@ -3,7 +3,7 @@
 #include "net/address.h"
 #include "net/result.h"
 
-namespace warder::proxy {
+namespace warder::net {
 
 // Where this network namespace would send a packet for an address.
 enum class RouteKind {
@@ -14,6 +14,6 @@ enum class RouteKind {
 
 // Asks the kernel now (rtnetlink(7), RTM_GETROUTE; without it the addresses of the interfaces).
 // Errors: system, out_of_descriptors, when neither could be asked.
-[[nodiscard]] Result<RouteKind> route_kind(const net::IpAddress& address);
+[[nodiscard]] Result<RouteKind> route_kind(const IpAddress& address);
 
-}  // namespace warder::proxy
+}  // namespace warder::net

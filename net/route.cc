@@ -1,4 +1,4 @@
-#include "proxy/route.h"
+#include "net/route.h"
 
 #include <ifaddrs.h>
 #include <linux/netlink.h>
@@ -14,7 +14,7 @@
 
 #include "net/unique_fd.h"
 
-namespace warder::proxy {
+namespace warder::net {
 namespace {
 
 struct Question {
@@ -24,7 +24,7 @@ struct Question {
   std::array<std::uint8_t, 16> address;
 };
 
-Question question_for(const net::IpAddress& address) {
+Question question_for(const IpAddress& address) {
   Question question{};
   const std::size_t size = address.size();
   question.header.nlmsg_len =
@@ -77,8 +77,8 @@ std::optional<RouteKind> parse_answer(const char* bytes, std::size_t length) {
   return std::nullopt;
 }
 
-std::optional<RouteKind> ask_rtnetlink(const net::IpAddress& address) {
-  const net::UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+std::optional<RouteKind> ask_rtnetlink(const IpAddress& address) {
+  const UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return std::nullopt;
   // The kernel answers within the sendto(2); the limit is for one that doesn't.
   const timeval limit{0, 100000};
@@ -98,7 +98,7 @@ std::optional<RouteKind> ask_rtnetlink(const net::IpAddress& address) {
 
 }  // namespace
 
-Result<RouteKind> route_kind(const net::IpAddress& address) {
+Result<RouteKind> route_kind(const IpAddress& address) {
   if (const auto answer = ask_rtnetlink(address)) return *answer;
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return fail(from_errno(errno, "getifaddrs"));
@@ -106,11 +106,11 @@ Result<RouteKind> route_kind(const net::IpAddress& address) {
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
     if (entry->ifa_addr == nullptr) continue;
     const bool v4 = entry->ifa_addr->sa_family == AF_INET;
-    const auto endpoint = net::Endpoint::from_sockaddr(
-        entry->ifa_addr, v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    const auto endpoint =
+        Endpoint::from_sockaddr(entry->ifa_addr, v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
     if (endpoint && endpoint->address == address) return RouteKind::local;
   }
   return RouteKind::remote;
 }
 
-}  // namespace warder::proxy
+}  // namespace warder::net
