@@ -39,7 +39,7 @@ enum class Errc {
   opa_queue_full,   // too many calls are waiting
   opa_status,       // a status other than 200
   opa_not_json,     // the body is not one JSON document in UTF-8
-  opa_bad_answer,   // JSON, but not of the agreed form
+  opa_bad_answer,   // HTTP or JSON, but not of the agreed form
   opa_too_large,    // head or body above the limit
   opa_truncated,    // the connection ended before the answer did
 };
