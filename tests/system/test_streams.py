@@ -97,23 +97,22 @@ def test_many_bytes_both_ways_on_50_tunnels_at_once(warder, world):
         assert record["bytes_down"] == EXCHANGE_BYTES + 64
 
 
-def test_8_megabytes_behind_a_denied_head_and_still_the_403(warder, world):
+def test_8_megabytes_behind_a_denied_head_and_still_the_403(make_warder, world):
+    """A client that writes all it has before it reads: a reset would end it before it sees why."""
+    warder = make_warder(timeouts={"linger": "60s"})
     with RawClient(world.box, warder.address) as client:
-        # The proxy reads no further than it must: whoever writes this much blocks, or is cut off. What
-        # counts is that the answer isn't lost to a reset.
-        def write():
-            try:
-                client.send(connect_head(FORBIDDEN, ECHO) + b"x" * 8 * MEGABYTE)
-            except OSError:
-                pass
-
-        writer = threading.Thread(target=write)
-        writer.start()
+        client.send(connect_head(FORBIDDEN, ECHO) + b"x" * 8 * MEGABYTE)
         reply = client.reply()
-        assert (reply.status, reply.phrase) == (403, "Forbidden (denied)")
-        assert reply.problem["host"] == FORBIDDEN
-        client.socket.shutdown(2)
-        writer.join()
+    assert (reply.status, reply.phrase) == (403, "Forbidden (denied)")
+    assert reply.problem["host"] == FORBIDDEN
+
+
+def test_refused_client_that_never_ends_is_cut_off(make_warder, world):
+    warder = make_warder(timeouts={"linger": "300ms"})
+    with RawClient(world.box, warder.address) as client:
+        client.send(connect_head(FORBIDDEN, ECHO))
+        assert client.reply().status == 403
+        eventually(lambda: not warder.client_connections(), "the proxy closes it")
 
 
 def test_reset_by_the_client_closes_the_tunnel(warder, world):
