@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from conftest import ECHO
-from rig.client import Agent, RawClient, run
+from conftest import ECHO, PYTHON
+from rig.client import Agent, RawClient, connect_head, run
 from rig.waiting import eventually
 from rig.world import BOXES, CLIENT_UID, FORBIDDEN, ORIGIN
 
@@ -46,6 +46,50 @@ def test_record_of_a_denial_is_about_the_child_that_asked(warder, world, program
     assert asked["client"] == {"address": BOX, "port": port}
     assert entry["result"]["allow"] is False
     assert entry["result"]["reason"] == record["reason"]
+
+
+def connect_to(host, port):
+    return connect_head(host, port).decode(), host, port
+
+
+NO_HOST = "CONNECT v4.test:443 HTTP/1.1\r\n\r\n"
+FORWARD = "GET http://v4.test:81/ HTTP/1.1\r\nHost: v4.test:81\r\n\r\n"
+ENDLESS = "CONNECT v4.test:443 HTTP/1.1\r\nX: "
+
+# code: status, (what the client sends, host and port in the record), whether OPA was asked, configuration
+REFUSALS = {
+    "denied": (403, connect_to("denied.test", 443), True, {}),
+    "policy_undefined": (403, connect_to("v4.test", 443), True,
+                         {"opa": {"path": "/v1/data/no/such/document"}}),
+    "address_blocked": (403, connect_to("private.test", 443), True, {}),
+    "name_not_found": (502, connect_to("missing.test", 443), True, {}),
+    "connection_refused": (502, connect_to("v4.test", 22), True, {}),
+    "opa_status": (503, connect_to("origin.test", 443), False,
+                   {"opa": {"path": "/v1/data/systemtest/failing"}}),
+    "opa_unreachable": (503, connect_to("v4.test", 443), False, {"opa": {"url": "http://127.0.0.1:1"}}),
+    "bad_request": (400, (NO_HOST, "v4.test", 443), False, {}),
+    "forward_not_supported": (501, (FORWARD, "v4.test", 81), False, {}),
+    "head_too_large": (431, (ENDLESS + "x" * 70000, "v4.test", 443), False, {}),
+    "head_timeout": (408, (ENDLESS, "v4.test", 443), False, {"timeouts": {"head": "300ms"}}),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_record_of_every_refusal_names_the_child_that_asked(make_warder, world, code):
+    status, (head, host, port), asked, changes = REFUSALS[code]
+    warder = make_warder(**changes)
+    with Agent(world, world.box, PYTHON) as agent:
+        local, = agent.ask("open", to=list(warder.address), head=head, count=1)
+        assert agent.statuses() == [status]
+    record = warder.records.wait(lambda r: r.get("event") == "decision", "what it decided")
+    expected = {
+        "code": code, "status": status, "decision": "deny" if status == 403 else "error",
+        "binary": PYTHON, "pid": agent.pid, "uid": CLIENT_UID, "scope": f"pid:{world.anchor('box')}",
+        "grade": "exact", "client": f"{BOX}:{local}", "host": host, "port": port,
+    }
+    assert {key: record[key] for key in expected} == expected
+    assert record["reason"] and record["request_id"]
+    assert bool(record["decision_id"]) == asked
 
 
 def test_record_of_an_unknown_caller(warder, world, programs, opa):

@@ -136,6 +136,20 @@ def test_idle_tunnel_is_closed(make_warder, world):
     assert (record["close_reason"], record["closed_by"]) == ("idle", "proxy")
 
 
+def test_a_silent_peer_is_asked_whether_it_lives(warder, world):
+    """TCP keepalive on both sides: else a peer that vanished would hold its tunnel until it is idle."""
+
+    def timers():
+        # Documentation/networking/proc_net_tcp: "02" is a keepalive timer, "00" is none.
+        return [row[5][:2] for row in warder.rows()
+                if row[1].endswith(f":{warder.port:04X}") or row[2].endswith(f":{ECHO:04X}")]
+
+    with RawClient(world.box, warder.address) as client:
+        assert client.connect(ORIGIN, ECHO, b"x").status == 200
+        client.read(1)
+        eventually(lambda: timers() == ["02", "02"], "both sides have a keepalive timer")
+
+
 def test_descriptors_come_back(warder, world):
     def round_trip():
         with RawClient(world.box, warder.address) as client:

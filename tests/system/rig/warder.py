@@ -160,16 +160,20 @@ class Warder:
 
     # What the process holds.
 
-    def connections(self):
-        """(local, remote) of each TCP connection it holds, as in /proc/net/tcp."""
+    def rows(self):
+        """The rows of /proc/net/tcp{,6} of each TCP connection it holds, in columns."""
         mine = {os.path.basename(link) for link in self._links() if link.startswith("socket:")}
         rows = []
         for table in ("tcp", "tcp6"):
             text = Path(f"/proc/{self.pid}/net/{table}").read_text()
             for row in (line.split() for line in text.splitlines()[1:]):
                 if row[3] != "0A" and f"socket:[{row[9]}]" in mine:
-                    rows.append((row[1], row[2]))
+                    rows.append(row)
         return rows
+
+    def connections(self):
+        """(local, remote) of each of them."""
+        return [(row[1], row[2]) for row in self.rows()]
 
     def _links(self):
         links = []
