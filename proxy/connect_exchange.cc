@@ -45,7 +45,7 @@ ConnectExchange::ConnectExchange(Services& services, Listener& listener,
                                  Subject subject)
     : services_(services),
       listener_(listener),
-      connection_(std::move(connection)),
+      connection_(connection),
       authority_(*head.authority) {
   record_.subject = std::move(subject);
 }
@@ -163,10 +163,10 @@ ConnectExchange::Next ConnectExchange::look_up() {
 ConnectExchange::Next ConnectExchange::do_resolving() {
   if (!addresses_) return Next::wait;
   if (!*addresses_) return refuse(addresses_->error());
-  return start_dial(std::move(**addresses_));
+  return start_dial(**addresses_);
 }
 
-ConnectExchange::Next ConnectExchange::start_dial(std::vector<net::IpAddress> addresses) {
+ConnectExchange::Next ConnectExchange::start_dial(const std::vector<net::IpAddress>& addresses) {
   for (const net::IpAddress& address : addresses) {
     std::string objection = services_.guard.objection(address, *authority_.port, allowed_ips_);
     // One bad address refuses the name: a name that also points inside is a rebinding attempt.
@@ -174,8 +174,8 @@ ConnectExchange::Next ConnectExchange::start_dial(std::vector<net::IpAddress> ad
       return refuse(Verdict::deny, "address_blocked", std::move(objection), 403);
     }
   }
-  dial_ = dial(services_.loop, std::move(addresses), *authority_.port,
-               services_.config.timeouts.connect, [this](Result<Dialled> dialled) {
+  dial_ = dial(services_.loop, addresses, *authority_.port, services_.config.timeouts.connect,
+               [this](Result<Dialled> dialled) {
                  dialled_ = std::move(dialled);
                  advance();
                });

@@ -63,7 +63,7 @@ class ConnectExchange {
   void ask();
   void look_again();
   Next look_up();
-  Next start_dial(std::vector<net::IpAddress> addresses);
+  Next start_dial(const std::vector<net::IpAddress>& addresses);
   // Fill in the outcome; the record is written by advance().
   Next refuse(Verdict verdict, std::string code, std::string reason, int status);
   Next refuse(const Error& error);

@@ -174,10 +174,11 @@ void Connection::on_opened(Dialled origin) {
   tunnel_subject_ = exchange_->subject();
   opened_at_ms_ = services_.loop.now_ms();
   state_ = State::relaying;
-  auto relay = start_relay(services_.loop, std::move(fd_), std::move(origin.fd), std::move(early_),
+  auto relay = start_relay(services_.loop, std::move(fd_), std::move(origin.fd), early_,
                            established_head(tunnel_subject_),
                            {services_.config.timeouts.idle, services_.config.timeouts.drain},
-                           [this](RelayEnd end) { relay_ended(end); });
+                           [this](const RelayEnd& end) { relay_ended(end); });
+  early_ = {};
   if (!relay) return relay_ended({0, 0, ClosedBy::proxy, describe(relay.error())});
   relay_ = std::move(*relay);
   services_.metrics.tunnel_opened();
