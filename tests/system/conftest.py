@@ -39,6 +39,13 @@ def pytest_collection_modifyitems(items):
         raise pytest.UsageError(f"{PROGRAM} is not there: build it, or set WARDER")
 
 
+def pytest_sessionfinish(session):
+    """Where everything is installed (scripts/test), a skipped test is a test that did not do its work."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("WARDER_NO_SKIPS") and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def world():
     world = World()
