@@ -55,6 +55,9 @@ void Loop::run() {
   // A stop() that came before, and was seen by run_once_nowait(), is looked at again.
   uv_async_send(wake_.get());
   uv_run(&loop_, UV_RUN_DEFAULT);
+  // The turn in which stop() is seen may be the one in which something was retired. Only now: the
+  // stack is the caller's again. A destructor may retire more.
+  while (!graveyard_.empty()) const auto dead = std::exchange(graveyard_, {});
   const std::lock_guard lock(mutex_);
   stopping_ = false;
 }

@@ -29,7 +29,8 @@ class Loop {
 
   [[nodiscard]] uv_loop_t* uv() { return &loop_; }
 
-  // Runs until stop(). May be called again afterwards.
+  // Runs until stop(). What was retired meanwhile is destroyed before it returns, so that nothing
+  // retired outlives what its owner destroys next. May be called again afterwards.
   void run();
   // Runs what is ready and returns (tests).
   void run_once_nowait();

@@ -87,6 +87,18 @@ TEST_CASE_METHOD(LoopFixture, "Loop destroys retired objects later, also those t
   CHECK(alive == 0);
 }
 
+TEST_CASE_METHOD(LoopFixture, "Loop leaves nothing retired behind when it stops") {
+  // What a retired object needs may be gone when the loop itself is.
+  auto alive = std::make_shared<int>(1);
+  loop().stop();
+  loop().post([this, alive]() mutable {
+    loop().retire(std::make_unique<std::shared_ptr<int>>(std::move(alive)));
+  });
+  const std::weak_ptr<int> retired = std::exchange(alive, nullptr);
+  loop().run();
+  CHECK(retired.expired());
+}
+
 TEST_CASE_METHOD(LoopFixture, "Timer fires once, can be replaced and stopped") {
   int fired = 0;
   Timer timer(loop(), [&] { ++fired; });
