@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,9 +29,14 @@ class PipeStore final : public PumpStore {
 
   [[nodiscard]] std::size_t held() const override { return held_; }
 
-  // The pipe is empty, so that EAGAIN can only come from the socket.
+  // The pipe is empty, so that EAGAIN can only come from the socket. Before urgent data it comes
+  // for ever, while epoll calls the socket readable (tcp_read_sock in net/ipv4/tcp.c stops there);
+  // read(2) gets past.
   [[nodiscard]] Result<net::Transfer> fill(int from, std::size_t most) override {
     auto taken = splice_some(from, in_.get(), most);
+    if (taken && taken->would_block && ::sockatmark(from) == 1) {
+      return fail(from_errno(EINVAL, "splice of urgent data"));
+    }
     if (taken) held_ = taken->bytes;
     return taken;
   }

@@ -32,7 +32,7 @@ Pump::Step Pump::fill(std::size_t& budget) {
   choose_store();
   auto taken = store_->fill(from_, budget);
   if (!taken && splicing_ && taken.error().sys_errno == EINVAL) {
-    // Not every kind of socket can be spliced.
+    // Not every kind of socket can be spliced, nor urgent data.
     splicing_ = false;
     splice_refused_ = true;
     store_ = make_copy_store({});

@@ -16,7 +16,8 @@ class PumpStore {
  public:
   virtual ~PumpStore() = default;
   [[nodiscard]] virtual std::size_t held() const = 0;
-  // Takes at most `most` bytes from `from`. Only when nothing is held.
+  // Takes at most `most` bytes from `from`. Only when nothing is held. EINVAL: this kind of store
+  // can't take what is there, another may.
   [[nodiscard]] virtual Result<net::Transfer> fill(int from, std::size_t most) = 0;
   // Gives what is held to `to`, or a part of it.
   [[nodiscard]] virtual Result<net::Transfer> drain(int to) = 0;

@@ -1,5 +1,7 @@
 #include "proxy/pump.h"
 
+#include <sys/socket.h>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/support/loop_fixture.h"
@@ -27,6 +29,29 @@ TEST_CASE_METHOD(testing::LoopFixture, "Pump moves at most its budget in one cal
   }
   CHECK(spliced);
   CHECK(pump.moved() > 10 * Pump::kBudget);
+  pump.close();
+}
+
+TEST_CASE_METHOD(testing::LoopFixture, "Pump gets past urgent data once it splices") {
+  auto source = testing::tcp_pair();
+  auto sink = testing::tcp_pair();
+  Pump pump(source.far.get(), sink.near.get(), {}, 0);
+  std::string got;
+  const std::string chunk(64 * 1024, 'x');
+  while (!pump.splicing()) {
+    testing::write_available(source.near.get(), chunk);
+    pump.run();
+    testing::read_available(sink.far.get(), got);
+  }
+  while (pump.run()) testing::read_available(sink.far.get(), got);
+  got.clear();
+  REQUIRE(::send(source.near.get(), "!", 1, MSG_OOB) == 1);
+  testing::write_available(source.near.get(), "after");
+  for (int turn = 0; turn < 1000 && got != "after"; ++turn) {
+    pump.run();
+    testing::read_available(sink.far.get(), got);
+  }
+  CHECK(got == "after");
   pump.close();
 }
 
