@@ -209,14 +209,14 @@ ConnectExchange::Next ConnectExchange::refuse(const Error& error) {
                 status_for(error.code));
 }
 
-void ConnectExchange::abandon(std::string reason) {
+void ConnectExchange::abandon(std::string code, std::string reason) {
   if (state_ == State::done) return;
   state_ = State::done;
   call_.reset();
   second_look_.reset();
   lookup_.reset();
   dial_.reset();
-  refuse(Verdict::error, "client_gone", std::move(reason), 0);
+  refuse(Verdict::error, std::move(code), std::move(reason), 0);
   services_.records.write(record_);
   services_.metrics.count_decision(record_.verdict, record_.code);
 }

@@ -44,8 +44,9 @@ class ConnectExchange {
 
   // Who is calling; once. May call the listener before it returns.
   void begin(identity::Identity identity, std::int64_t identity_us);
-  // The client went away: writes the record and cancels; the listener is not called.
-  void abandon(std::string reason);
+  // Nobody waits for the outcome any more, because the client or the proxy went away: writes the
+  // record and cancels; the listener is not called.
+  void abandon(std::string code, std::string reason);
   // Ids and facts as known by now, for the tunnel's record.
   [[nodiscard]] const Subject& subject() const { return record_.subject; }
 

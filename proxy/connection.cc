@@ -157,7 +157,8 @@ void Connection::read_early() {
   Buffer buffer;
   const Result<net::Transfer> got = net::read_some(fd_.get(), buffer);
   if (!got) {
-    exchange_->abandon("The client's connection broke: " + describe(got.error()) + ".");
+    exchange_->abandon("client_gone",
+                       "The client's connection broke: " + describe(got.error()) + ".");
     return close();
   }
   // After an orderly end the client still wants its answer; the relay sees the end again.
@@ -289,7 +290,7 @@ void Connection::end(const std::string& reason) {
   if (relay_ && state_ == State::relaying) return relay_->end(reason);
   if (refused_request_ && !identity_) services_.records.write(*refused_request_);
   if (exchange_ && state_ == State::exchanging) {
-    exchange_->abandon("The proxy ended: " + reason + ".");
+    exchange_->abandon("proxy_ended", "The proxy ended: " + reason + ".");
   }
   close();
 }
