@@ -39,10 +39,7 @@ Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& iden
         probe();
       }) {}
 
-void Readiness::start() {
-  look_up_self();
-  probe();
-}
+void Readiness::start() { probe(); }
 
 void Readiness::set_listening(bool listening) {
   const std::lock_guard lock(mutex_);
@@ -62,6 +59,8 @@ std::vector<Check> Readiness::checks() const {
 }
 
 void Readiness::probe() {
+  // Whatever kept it from being found may pass (a queue that was full, a scan that raced).
+  if (!identity_works() && !self_client_) look_up_self();
   call_ = opa_.ask(probe_question(), [this](Result<opa::Decision> answer) { on_answer(answer); });
 }
 
@@ -76,7 +75,7 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
     opa.ok = true;
     opa.detail = "OPA answered the probe";
   }
-  const bool ready = opa.ok;
+  const bool ready = opa.ok && identity_works();
   set(opa_check_, std::move(opa));
   if (answer) {
     const bool logged = answer->decision_id.has_value();
@@ -87,6 +86,9 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
   }
   timer_.start(ready ? std::chrono::milliseconds(kEvery) : kEveryUntilReady);
 }
+
+// Only the loop's thread writes what this reads.
+bool Readiness::identity_works() const { return identity_check_ && identity_check_->ok; }
 
 void Readiness::look_up_self() {
   const net::Endpoint loopback{net::IpAddress::v4({127, 0, 0, 1}), 0};

@@ -36,7 +36,8 @@ class Readiness {
   Readiness& operator=(const Readiness&) = delete;
   ~Readiness() = default;
 
-  // Probes now and then every few seconds.
+  // Probes now and then every few seconds; more often until all is well. Its own connection is
+  // looked up until it was found once.
   void start();
   void set_listening(bool listening);
   [[nodiscard]] std::vector<Check> checks() const;
@@ -44,6 +45,7 @@ class Readiness {
  private:
   void probe();
   void on_answer(const Result<opa::Decision>& answer);
+  [[nodiscard]] bool identity_works() const;
   void look_up_self();
   void on_self(const identity::Identity& identity);
   // Stores the outcome; tells the log when it changed.

@@ -85,6 +85,18 @@ TEST_CASE_METHOD(ReadinessTest, "Not ready when the owner of its own connection 
   CHECK(told("check_identity")->level == proxy::LogLevel::error);
 }
 
+TEST_CASE_METHOD(ReadinessTest, "A lookup of its own connection that failed once is done again") {
+  readiness.set_listening(true);
+  readiness.start();
+  resolver.first.answer(identity::Identity{});
+  opa.calls.answer(deny_decision());
+  CHECK_FALSE(ready());
+  REQUIRE(run_until([this] { return resolver.first.open() == 1; }));
+  resolver.first.answer(owned_by(::getpid()));
+  CHECK(ready());
+  CHECK(resolver.first.asked() == 2);
+}
+
 TEST_CASE_METHOD(ReadinessTest, "Without decision ids it is ready, and warns") {
   readiness.set_listening(true);
   readiness.start();
