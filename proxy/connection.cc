@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "net/socket.h"
+#include "proxy/exchange_record.h"
 #include "proxy/request_id.h"
 
 namespace warder::proxy {
@@ -225,13 +226,7 @@ void Connection::refuse_request(int status, std::string code, std::string reason
 
 void Connection::refuse_for_limit(std::string reason) {
   if (!open_watcher()) return close();
-  DecisionRecord record;
-  record.subject.request_id = request_id_;
-  record.subject.client = peer_;
-  record.verdict = Verdict::error;
-  record.status = 429;
-  record.code = "connection_limit";
-  record.reason = std::move(reason);
+  const DecisionRecord record = limit_record(request_id_, peer_, std::move(reason));
   services_.records.write(record);
   services_.metrics.count_decision(record.verdict, record.code);
   on_refused(

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace warder::proxy {
 
 namespace {
@@ -68,6 +70,18 @@ opa::Query connect_query(const Subject& subject, const identity::Identity& ident
     query.identity.processes.push_back(query_process(process));
   }
   return query;
+}
+
+DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
+                            std::string reason) {
+  DecisionRecord record;
+  record.subject.request_id = std::move(request_id);
+  record.subject.client = client;
+  record.verdict = Verdict::error;
+  record.status = 429;
+  record.code = "connection_limit";
+  record.reason = std::move(reason);
+  return record;
 }
 
 std::string identity_key(const identity::Identity& identity, const net::Endpoint& client) {

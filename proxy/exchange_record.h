@@ -17,6 +17,10 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
 // The input document for a CONNECT by `identity`. `subject` has host and port.
 [[nodiscard]] opa::Query connect_query(const Subject& subject, const identity::Identity& identity);
 
+// A connection above the limits, refused with 429 before anything was read.
+[[nodiscard]] DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
+                                          std::string reason);
+
 // What connections are counted under for limits.connections_per_identity: the program and its user,
 // or the client's address where the program isn't known.
 [[nodiscard]] std::string identity_key(const identity::Identity& identity,

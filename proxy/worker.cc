@@ -4,6 +4,9 @@
 
 #include <utility>
 
+#include "proxy/exchange_record.h"
+#include "proxy/request_id.h"
+
 namespace warder::proxy {
 
 namespace {
@@ -82,7 +85,11 @@ void Worker::accepted(net::Accepted connection) {
   ConnectionLimits::Taken taken =
       shared_.limits.take_connection(connection.peer.address.unmapped());
   if (!taken.slot && refusing_ >= kRefusedAtOnce) {
-    shared_.metrics.count_decision(Verdict::error, "connection_limit");
+    // The client is not told; the record is still due.
+    DecisionRecord record = limit_record(new_request_id(), connection.peer, full_text(taken.full));
+    record.status = 0;
+    shared_.records.write(record);
+    shared_.metrics.count_decision(record.verdict, record.code);
     return;
   }
   const std::uint64_t id = next_id_++;
@@ -92,13 +99,16 @@ void Worker::accepted(net::Accepted connection) {
   connections_.emplace(id, std::move(owned));
   if (taken.slot) return accepted.serve(std::move(*taken.slot));
   ++refusing_;
+  accepted.refuse_for_limit(full_text(taken.full));
+}
+
+std::string Worker::full_text(ConnectionLimits::Full full) const {
   const ConnectionLimits::Maxima& maxima = shared_.limits.maxima();
-  accepted.refuse_for_limit(
-      taken.full == ConnectionLimits::Full::client
-          ? fmt::format("This client has {} connections open, as many as it may have.",
-                        maxima.per_client)
-          : fmt::format("The proxy has {} connections open, as many as it may have.",
-                        maxima.total));
+  return full == ConnectionLimits::Full::client
+             ? fmt::format("This client has {} connections open, as many as it may have.",
+                           maxima.per_client)
+             : fmt::format("The proxy has {} connections open, as many as it may have.",
+                           maxima.total);
 }
 
 void Worker::on_closed(Connection& connection) {

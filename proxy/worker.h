@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -47,6 +48,7 @@ class Worker final : Connection::Owner {
   explicit Worker(const Shared& shared);
   Result<void> open(const std::vector<net::Endpoint>& listen);
   void accepted(net::Accepted accepted);
+  [[nodiscard]] std::string full_text(ConnectionLimits::Full full) const;
   void on_closed(Connection& connection) override;
   void end_all(const std::string& reason);
   void stop_if_drained();
