@@ -13,17 +13,10 @@
 #include "net/unique_fd.h"
 #include "net/watcher.h"
 #include "opa-client/client.h"
+#include "proxy/admin.h"
 #include "proxy/record.h"
 
 namespace warder::proxy {
-
-// One thing that has to be as it should.
-struct Check {
-  std::string name;
-  bool ok = false;
-  bool required = true;  // without it the gate is not ready; otherwise it is a warning
-  std::string detail;
-};
 
 // Finds out, again and again, whether the gate can do its job: asks OPA a probe question, and looks
 // up the owner of a connection of its own. Belongs to one loop; checks() may be called on any

@@ -12,6 +12,7 @@
 
 #include "identity/proc_resolver.h"
 #include "net/loop.h"
+#include "proxy/admin.h"
 #include "proxy/connection_limits.h"
 #include "proxy/metrics.h"
 #include "proxy/readiness.h"
@@ -56,6 +57,7 @@ class Server {
     readiness_->start();
     loop_.run();
     workers_.clear();
+    admin_.reset();
     records_.write(Diagnostic{LogLevel::info, "stopped", "All connections are closed.", {}});
     return 0;
   }
@@ -81,6 +83,7 @@ class Server {
     probe.max_connections = 1;
     opa_ = opa::make_client(loop_, probe);
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
+    if (const Result<void> admin = open_admin(); !admin) return admin;
     return open_signals();
   }
 
@@ -94,6 +97,15 @@ class Server {
       workers_.push_back(std::move(*worker));
     }
     listen_ = std::move(listen);
+    return {};
+  }
+
+  Result<void> open_admin() {
+    if (!config_.admin) return {};
+    auto admin = make_admin(
+        *config_.admin, [this] { return readiness_->checks(); }, metrics_);
+    if (!admin) return fail(admin.error());
+    admin_ = std::move(*admin);
     return {};
   }
 
@@ -134,6 +146,7 @@ class Server {
     std::string where;
     for (const net::Endpoint& at : listen_) where += (where.empty() ? "" : " ") + at.text();
     fields.emplace_back("listen", where);
+    if (admin_) fields.emplace_back("admin", admin_->address());
     fields.emplace_back("opa", config_.opa.url);
     fields.emplace_back("workers", fmt::format("{}", workers_.size()));
     fields.emplace_back("connections", fmt::format("{}", limits_.maxima().total));
@@ -176,6 +189,7 @@ class Server {
   std::optional<Shared> shared_;
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<Readiness> readiness_;
+  std::unique_ptr<AdminServer> admin_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<net::Handle<uv_signal_t>> signals_;
   std::vector<net::Endpoint> listen_;
