@@ -61,7 +61,8 @@ std::vector<Check> Readiness::checks() const {
 void Readiness::probe() {
   // Whatever kept it from being found may pass (a queue that was full, a scan that raced).
   if (!identity_works() && !self_client_) look_up_self();
-  call_ = opa_.ask(probe_question(), [this](Result<opa::Decision> answer) { on_answer(answer); });
+  call_ = opa_.ask(probe_question(),
+                   [this](const Result<opa::Decision>& answer) { on_answer(answer); });
 }
 
 void Readiness::on_answer(const Result<opa::Decision>& answer) {
@@ -105,7 +106,7 @@ void Readiness::look_up_self() {
   self_listener_ = std::move(*listener);
   self_client_ = std::move(*client);
   lookup_ = identities_.start({*from, *at, std::nullopt}, loop_,
-                              [this](identity::Identity identity) { on_self(identity); });
+                              [this](const identity::Identity& identity) { on_self(identity); });
 }
 
 void Readiness::on_self(const identity::Identity& identity) {
