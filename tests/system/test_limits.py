@@ -8,7 +8,9 @@ import pytest
 from conftest import ECHO
 from rig.client import Agent, RawClient, connect_head
 from rig.waiting import eventually
-from rig.world import ORIGIN
+from rig.world import BOXES, ORIGIN
+
+BOX = BOXES["box"][0]
 
 
 def open_tunnels(world, warder, count, stack):
@@ -45,6 +47,23 @@ def test_connections_of_one_client_address(make_warder, world, origins):
         with RawClient(world.gate, warder.address) as client:
             assert client.connect(ORIGIN, ECHO).status == 200
     assert_serves(world, warder)
+
+
+def test_every_connection_above_the_limit_has_its_record(make_warder, world):
+    """Also those that are closed without an answer, because too many are being answered already."""
+    warder = make_warder(limits={"connections_per_client": 1}, timeouts={"linger": "60s"}, workers=1)
+    above = 100
+    with contextlib.ExitStack() as stack:
+        open_tunnels(world, warder, 1, stack)
+        refused = [stack.enter_context(RawClient(world.box, warder.address)) for _ in range(above)]
+        answers = [client.rest() for client in refused]
+    told = [answer for answer in answers if answer.startswith(b"HTTP/1.1 429 ")]
+    assert 0 < len(told) < above and set(answers) - set(told) == {b""}
+    assert warder.decisions()["connection_limit"] == above
+    warder.stop()
+    about = [r for r in warder.records.since() if r.get("code") == "connection_limit"]
+    assert all(r.get("client", "").startswith(BOX) for r in about if r["event"] == "decision")
+    assert sum(r.get("count", 1) for r in about) == above
 
 
 def test_connections_in_all(make_warder, world, origins):
