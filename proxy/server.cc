@@ -73,7 +73,7 @@ class Server {
     identities_ = std::move(*identities);
     shared_.emplace(
         Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_});
-    if (const Result<void> listening = open_workers(); !listening) return listening;
+    if (Result<void> listening = open_workers(); !listening) return listening;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(*opa_address));
     opa::ClientOptions probe;
@@ -83,7 +83,7 @@ class Server {
     probe.max_connections = 1;
     opa_ = opa::make_client(loop_, probe);
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
-    if (const Result<void> admin = open_admin(); !admin) return admin;
+    if (Result<void> admin = open_admin(); !admin) return admin;
     return open_signals();
   }
 

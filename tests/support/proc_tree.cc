@@ -1,8 +1,7 @@
 #include "tests/support/proc_tree.h"
 
-#include <stdlib.h>  // mkdtemp
-
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <fstream>
 
 namespace warder::testing {

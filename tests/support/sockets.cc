@@ -11,7 +11,7 @@
 namespace warder::testing {
 namespace {
 
-void wait_for(int fd, short events) {
+void wait_for(int fd, decltype(pollfd::events) events) {
   pollfd wanted{fd, events, 0};
   REQUIRE(::poll(&wanted, 1, 10000) == 1);
 }

@@ -81,7 +81,7 @@ void check_exact(const Identity& identity, const testing::Client& client,
   struct stat info {};
   REQUIRE(::stat(program.c_str(), &info) == 0);
   CHECK(process.image == FileId{info.st_dev, info.st_ino});
-  REQUIRE(process.ancestors.size() >= 1);
+  REQUIRE(!process.ancestors.empty());
   CHECK(process.ancestors.front() == std::filesystem::read_symlink("/proc/self/exe").string());
   REQUIRE(identity.binary() != nullptr);
   CHECK(*identity.binary() == program);

@@ -212,7 +212,7 @@ TEST_CASE("lookups are started from several threads", "[identity]") {
   std::array<net::Loop, 4> loops;
   std::vector<std::thread> workers;
   std::atomic<int> right{0};
-  for (std::uint16_t worker = 0; worker < loops.size(); ++worker) {
+  for (std::size_t worker = 0; worker < loops.size(); ++worker) {
     workers.emplace_back([&resolver, &right, &loop = loops[worker], worker] {
       int answered = 0;
       std::vector<std::unique_ptr<Lookup>> lookups;
