@@ -87,7 +87,19 @@ class Server {
     return open_signals();
   }
 
+  // The workers share their ports by SO_REUSEPORT, which would let a second Warder of the same user
+  // share them too, and with them the clients (socket(7)). An ordinary socket tells.
+  Result<void> refuse_taken_ports() const {
+    for (const net::Endpoint& at : config_.listen) {
+      if (at.port == 0) continue;
+      const Result<net::UniqueFd> alone = net::listen_tcp(at, 1, net::PortSharing::exclusive);
+      if (!alone) return fail(alone.error());
+    }
+    return {};
+  }
+
   Result<void> open_workers() {
+    if (Result<void> free = refuse_taken_ports(); !free) return free;
     std::vector<net::Endpoint> listen = config_.listen;
     for (std::size_t i = 0; i < worker_count(config_); ++i) {
       Result<std::unique_ptr<Worker>> worker = Worker::create(*shared_, listen);

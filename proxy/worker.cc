@@ -51,11 +51,7 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
     auto listener = Listener::create(loop_, shared_.records, at, [this](net::Accepted connection) {
       accepted(std::move(connection));
     });
-    if (!listener) {
-      Error error = listener.error();
-      error.detail = fmt::format("listen {}: {}", at.text(), error.detail);
-      return fail(std::move(error));
-    }
+    if (!listener) return fail(listener.error());
     listeners_.push_back(std::move(*listener));
   }
   return {};

@@ -48,10 +48,22 @@ def untested_commands(path):
             yield f"{path.name}: no stage or system test runs: {command}"
 
 
+def codes_out_of_step():
+    """docs/codes.md names the codes that the sources answer with: no more, no fewer."""
+    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/codes.md").read_text(encoding="utf-8"), re.MULTILINE))
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "proxy").glob("*.cc"), ROOT / "net/error.cc"])
+    for code in sorted(documented - set(re.findall(r'"(\w+)"', sources))):
+        yield f"docs/codes.md: {code} is in no source file"
+    answered = re.findall(r'(?:refuse\(Verdict::\w+, |refuse_request\(\d+, |code = |return leave\()"(\w+)"', sources)
+    for code in sorted(set(answered) - documented):
+        yield f"docs/codes.md: {code} is missing"
+
+
 def main():
     readme = ROOT / "README.md"
     problems = [problem for path in documents() for problem in dead_links(path)]
     problems += untested_commands(readme)
+    problems += codes_out_of_step()
     for needed in ("./scripts/demo", "./scripts/test"):
         if needed not in set(commands(readme)):
             problems.append(f"README.md: does not say how to run {needed}")

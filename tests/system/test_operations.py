@@ -203,6 +203,13 @@ def test_address_in_use_is_an_error_at_the_start(world):
     assert str(port) in done.stderr + done.stdout
 
 
+def test_a_second_warder_does_not_share_the_first_ones_port(warder, world):
+    done = run_warder(world, "run", "--listen", f"{GATE}:{warder.port}", "--admin", "none",
+                      "--opa", "http://127.0.0.1:1")
+    assert done.returncode == 1, done
+    assert str(warder.port) in done.stderr + done.stdout
+
+
 def test_client_that_leaves_while_opa_is_asked(make_warder, world, origins):
     held = ScriptedOpa(world, "leaver", Held)
     warder = make_warder(held.url)
