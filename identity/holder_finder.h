@@ -3,9 +3,14 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
+
+#include "identity/kernel_view.h"
+#include "identity/socket_finder.h"
 
 namespace warder::identity {
 
@@ -14,28 +19,49 @@ namespace warder::identity {
 struct Holder {
   pid_t pid = 0;
   pid_t thread = 0;
-  friend bool operator==(const Holder&, const Holder&) = default;
+  // What the kernel said of it when it was seen; only where it can be asked.
+  std::optional<SocketPass::Task> kernel;
+  friend bool operator==(const Holder& a, const Holder& b) {
+    return a.pid == b.pid && a.thread == b.thread;
+  }
   friend bool operator<(const Holder& a, const Holder& b) {
     return a.pid != b.pid ? a.pid < b.pid : a.thread < b.thread;
   }
 };
 
+// Who has one socket, and how sure it is that nobody else has.
+struct SocketHolders {
+  enum class Proof {
+    uncounted,  // its references could not be counted
+    complete,   // every reference is a descriptor of `holders` or one of their waiting calls
+    hidden,     // references are left over that nobody shows
+    moving,     // the counts never stood still
+  };
+  std::vector<Holder> holders;  // one entry a process, by pid ascending
+  Proof proof = Proof::uncounted;
+  std::string account;           // for people: "3 references: 2 descriptors, 1 waiting call"
+  bool connector_asked = false;  // whether there is a record of who connected
+  std::optional<Connector> connector;
+};
+
 struct HolderScan {
-  // One entry a process, by pid ascending.
-  std::unordered_map<std::uint64_t, std::vector<Holder>> by_inode;
-  // Processes that could not be looked into, or not wholly: each may be a holder.
+  std::unordered_map<std::uint64_t, SocketHolders> by_inode;
+  // Processes that could not be looked into, or not wholly, where that matters: each may be a
+  // holder. A complete proof needs none of them.
   std::size_t unreadable = 0;
   pid_t one_unreadable = 0;  // one of them, or 0 when none has a number
 };
 
-// Finds the processes that hold sockets.
+// Finds the processes that hold sockets. Belongs to one thread.
 class HolderFinder {
  public:
   virtual ~HolderFinder() = default;
-  // One pass over all processes. May block.
-  [[nodiscard]] virtual HolderScan find(const std::unordered_set<std::uint64_t>& inodes) = 0;
-  // Whether that thread still shows a descriptor of the socket.
-  [[nodiscard]] virtual bool still_holds(const Holder& holder, std::uint64_t inode) = 0;
+  // What can be done for all of them at once is. May block.
+  [[nodiscard]] virtual HolderScan find(std::span<const FoundSocket> sockets) = 0;
+  // nullopt: the same processes, between the same two calls of execve(2) where the kernel can be
+  // asked, still hold it, and nobody else does as far as `before` knew. Otherwise what changed.
+  [[nodiscard]] virtual std::optional<std::string> changed(const FoundSocket& socket,
+                                                           const SocketHolders& before) = 0;
 };
 
 }  // namespace warder::identity

@@ -1,14 +1,26 @@
 #include "identity/identity.h"
 
+#include <algorithm>
+
 namespace warder::identity {
 
 std::string Scope::name() const {
-  return kind == Kind::global ? "global" : "pid:" + std::to_string(pid);
+  switch (kind) {
+    case Kind::pid: return source.empty() ? "pid:" + std::to_string(pid) : source;
+    case Kind::global: return "global";
+    case Kind::discovered: return "netns:" + std::to_string(network_namespace);
+  }
+  return "unknown";
 }
 
 const std::string* Identity::binary() const {
   if (grade != Grade::exact && grade != Grade::shared) return nullptr;
   if (processes.empty()) return nullptr;
+  const auto in_doubt = [](Cause cause) {
+    return cause == Cause::hidden_holder || cause == Cause::image_changed ||
+           cause == Cause::image_exchanged;
+  };
+  if (std::any_of(causes.begin(), causes.end(), in_doubt)) return nullptr;
   const Process& first = processes.front();
   if (!first.binary) return nullptr;
   for (const Process& process : processes)
@@ -37,8 +49,14 @@ std::string_view name(Assurance assurance) {
 
 std::string_view name(Cause cause) {
   switch (cause) {
+    case Cause::hidden_holder: return "hidden_holder";
+    case Cause::image_changed: return "image_changed";
+    case Cause::image_exchanged: return "image_exchanged";
     case Cause::alien_path: return "alien_path";
     case Cause::image_replaced: return "image_replaced";
+    case Cause::traced: return "traced";
+    case Cause::connector_unknown: return "connector_unknown";
+    case Cause::references_uncounted: return "references_uncounted";
     case Cause::unreadable_processes: return "unreadable_processes";
   }
   return "unknown";
@@ -53,9 +71,33 @@ std::string_view name(Reason reason) {
     case Reason::process_gone: return "process_gone";
     case Reason::raced: return "raced";
     case Reason::table_unreadable: return "table_unreadable";
+    case Reason::address_translated: return "address_translated";
     case Reason::lookup_failed: return "lookup_failed";
   }
   return "lookup_failed";
+}
+
+std::string_view name(Role role) {
+  switch (role) {
+    case Role::connector: return "connector";
+    case Role::holder: return "holder";
+  }
+  return "holder";
+}
+
+Assurance at_best(Cause cause) {
+  switch (cause) {
+    case Cause::hidden_holder:
+    case Cause::image_changed:
+    case Cause::image_exchanged:
+    case Cause::alien_path:
+    case Cause::image_replaced:
+    case Cause::traced: return Assurance::suspect;
+    case Cause::connector_unknown:
+    case Cause::references_uncounted:
+    case Cause::unreadable_processes: return Assurance::observed;
+  }
+  return Assurance::suspect;
 }
 
 }  // namespace warder::identity

@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,16 +22,31 @@ struct FileId {
   friend auto operator<=>(const FileId&, const FileId&) = default;
 };
 
-// A process that holds the connection.
+// What a process has to do with the connection.
+enum class Role { connector, holder };
+
+// A process that holds the connection, or that opened it.
 struct Process {
   pid_t pid = 0;
   uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<Role> roles;
   std::uint64_t start_time = 0;  // clock ticks since boot (proc(5), stat field 22)
   // The name a policy may rely on: `path` where, under a trusted root, it is the running image.
   std::optional<std::string> binary;
   std::string path;  // what /proc/<pid>/exe says, one kernel-added " (deleted)" stripped
   bool deleted = false;
-  FileId image;  // what runs
+  FileId image;                          // what runs
+  std::optional<std::string> sha256;     // of the running image, lower-case hexadecimal
+  std::string sha256_missing;            // why there is none
+  std::optional<std::string> container;  // its id, from the cgroup's path
+  std::optional<std::string> pod;        // the pod's uid, likewise
+  // The process itself could write to its image, or rename another file into its place.
+  bool image_writable = false;
+  bool traced = false;  // by ptrace(2), at this moment
+  // It lives in a user namespace that nobody configured, and may set its image by prctl(2) there.
+  bool image_settable = false;
+  std::optional<std::string> command_line;  // a claim of the process's; only where configured
   // Paths of the parents' images, nearest first.
   std::vector<std::string> ancestors;
   bool ancestors_complete = true;  // false where one could not be read, or the limit was reached
@@ -43,26 +57,46 @@ enum class Grade { exact, shared, ambiguous, unresolved };
 enum class Assurance { proven, observed, suspect };
 
 // What speaks against taking the identity at face value. The text (`name`) is part of the outside.
-enum class Cause { alien_path, image_replaced, unreadable_processes };
+enum class Cause {
+  // With any of these the assurance is `suspect`.
+  hidden_holder,    // a reference to the socket that no descriptor or waiting call accounts for
+  image_changed,    // the process that connected has executed another program since
+  image_exchanged,  // its image was set by prctl(2), not by execve(2), or could have been
+  alien_path,
+  image_replaced,
+  traced,
+  // With these it is at most `observed`.
+  connector_unknown,     // who connected was not recorded
+  references_uncounted,  // whether anybody holds it out of sight could not be found out
+  unreadable_processes,
+};
 
 // Why there is no owner. The text (`name`) is part of the outside.
 enum class Reason {
-  socket_not_found,  // in no scope
-  client_gone,       // the socket is there but belongs to nobody any more
-  owner_not_found,   // a socket, but no process that holds it
-  owner_unreadable,  // a socket, no holder seen, and processes that could not be looked into
-  process_gone,      // the holder ended while it was looked at
-  raced,             // socket, holders or image kept changing
-  table_unreadable,  // a scope's table could not be read, and no other had the socket
-  lookup_failed,     // no lookup was made (queue full, service stopping, deadline)
+  socket_not_found,    // in no scope
+  client_gone,         // the socket is there but belongs to nobody any more
+  owner_not_found,     // a socket, but no process that holds it
+  owner_unreadable,    // a socket, no holder seen, and processes that could not be looked into
+  process_gone,        // the holder ended while it was looked at
+  raced,               // socket, holders or image kept changing
+  table_unreadable,    // a scope's table could not be read, and no other had the socket
+  address_translated,  // the client dialled another address, and nobody knows which
+  lookup_failed,       // no lookup was made (queue full, service stopping, deadline)
 };
 
 // Where a socket was looked for.
 struct Scope {
-  enum class Kind { pid, global };
+  enum class Kind {
+    pid,         // the network namespace of a sandbox
+    global,      // our own
+    discovered,  // another one that was seen in /proc
+  };
   Kind kind = Kind::global;
-  pid_t pid = 0;                           // of the sandbox, for Kind::pid
-  [[nodiscard]] std::string name() const;  // "pid:469" or "global"
+  pid_t pid = 0;       // of the sandbox's process, or of one that showed the namespace
+  std::string source;  // of a sandbox that is not named by its pid: "container:4f5a…"
+  std::uint64_t network_namespace = 0;  // inode number, of a discovered one
+  // "pid:469", "container:4f5a…", "global", "netns:4026532008"
+  [[nodiscard]] std::string name() const;
 };
 
 // What one scope gave, for the explanation.
@@ -84,10 +118,15 @@ struct Identity {
   std::string method = "procfs";
   std::uint64_t inode = 0;  // of the socket; 0 when none was found
   std::vector<ScopeResult> searched;
-  std::vector<Process> processes;  // every holder, by pid
+  std::vector<Process> processes;  // every holder, and the connector where it is another; by pid
+  // A holder itself holds connections that other programs opened to it: it may speak for them.
+  bool relays = false;
+  bool via_complete = true;  // false where not all of those programs could be found
+  std::vector<Process> via;  // those programs, by pid; only pid, uid, image and names are set
 
   // The one name a policy may rely on: set when every holder runs the same executable and that has
-  // a trusted name. nullptr otherwise. Lives as long as this object.
+  // a trusted name, and nobody else can hold it out of sight. nullptr otherwise. Lives as long as
+  // this object.
   [[nodiscard]] const std::string* binary() const;
 };
 
@@ -95,5 +134,8 @@ struct Identity {
 [[nodiscard]] std::string_view name(Assurance assurance);
 [[nodiscard]] std::string_view name(Cause cause);
 [[nodiscard]] std::string_view name(Reason reason);
+[[nodiscard]] std::string_view name(Role role);
+// What a cause leaves of the assurance, at best.
+[[nodiscard]] Assurance at_best(Cause cause);
 
 }  // namespace warder::identity

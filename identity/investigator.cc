@@ -1,7 +1,8 @@
 #include "identity/investigator.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <unordered_set>
 
 namespace warder::identity {
 namespace {
@@ -29,9 +30,21 @@ std::string unreadable_text(std::size_t count, pid_t one) {
   return text + " could not be looked into";
 }
 
-// Procfs can't tell these; the sentence goes with every owner that was found through it.
-constexpr std::string_view kNotChecked =
-    "; not checked: which process connected, and whether a descriptor is held out of sight";
+void sort_by_pid(std::vector<Process>& processes) {
+  std::sort(processes.begin(), processes.end(),
+            [](const Process& a, const Process& b) { return a.pid < b.pid; });
+}
+
+// start_boottime counts nanoseconds; procfs shows it in clock ticks (fs/proc/array.c).
+bool is_still(const KernelTask& then, const Process& now) {
+  constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return then.start_ns / (kNanoseconds / ticks) == now.start_time;
+}
+
+bool same_process(const KernelTask& a, const KernelTask& b) {
+  return a.pid == b.pid && a.start_ns == b.start_ns;
+}
 
 }  // namespace
 
@@ -40,8 +53,13 @@ struct ProcInvestigator::Case {
   const Connection* connection = nullptr;
   Sighting sighting;
   SocketVerdict verdict;
-  std::vector<Holder> holders;
-  std::vector<Process> processes;
+  struct Found {
+    FoundSocket socket;
+    SocketHolders who;
+  };
+  std::vector<Found> found;
+  std::vector<Holder> holders;     // of all of them, one entry a process
+  std::vector<Process> processes;  // what each is
   std::size_t unreadable = 0;
   pid_t one_unreadable = 0;
   std::optional<Reason> reason;
@@ -75,7 +93,7 @@ std::vector<Identity> ProcInvestigator::look(std::span<const Connection> connect
 
 void ProcInvestigator::attempt(std::span<Case* const> cases) {
   search(cases);
-  std::unordered_set<std::uint64_t> inodes;
+  std::vector<FoundSocket> sockets;
   std::vector<Case*> found;
   for (Case* const one : cases) {
     one->reason.reset();
@@ -83,15 +101,17 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
     one->unreadable = 0;
     if (one->verdict.closed) {
       one->fail(Reason::client_gone, {});
-    } else if (one->verdict.inodes.empty()) {
+    } else if (one->verdict.sockets.empty()) {
       one->fail(one->verdict.unreadable ? Reason::table_unreadable : Reason::socket_not_found, {});
     } else {
-      inodes.insert(one->verdict.inodes.begin(), one->verdict.inodes.end());
+      sockets.insert(sockets.end(), one->verdict.sockets.begin(), one->verdict.sockets.end());
       found.push_back(one);
     }
   }
   if (found.empty()) return;
-  const HolderScan scan = holders_.find(inodes);
+  std::sort(sockets.begin(), sockets.end());
+  sockets.erase(std::unique(sockets.begin(), sockets.end()), sockets.end());
+  const HolderScan scan = holders_.find(sockets);
   for (Case* const one : found) {
     examine(*one, scan);
     if (!one->reason) read_facts(*one);
@@ -113,24 +133,34 @@ void ProcInvestigator::search(std::span<Case* const> cases) {
       wanted[k]->verdict = judge(wanted[k]->sighting);
     }
     std::erase_if(wanted, [](const Case* one) {
-      return one->verdict.closed || !one->verdict.inodes.empty();
+      return one->verdict.closed || !one->verdict.sockets.empty();
     });
   }
 }
 
 void ProcInvestigator::examine(Case& one, const HolderScan& scan) {
   one.holders.clear();
-  one.unreadable = scan.unreadable;
-  one.one_unreadable = scan.one_unreadable;
-  for (const std::uint64_t inode : one.verdict.inodes) {
-    const auto found = scan.by_inode.find(inode);
-    if (found == scan.by_inode.end()) continue;
-    one.holders.insert(one.holders.end(), found->second.begin(), found->second.end());
+  one.found.clear();
+  bool complete = true;
+  bool moving = false;
+  for (const FoundSocket& socket : one.verdict.sockets) {
+    const auto who = scan.by_inode.find(socket.inode);
+    one.found.push_back({socket, who == scan.by_inode.end() ? SocketHolders{} : who->second});
+    const SocketHolders& seen = one.found.back().who;
+    one.holders.insert(one.holders.end(), seen.holders.begin(), seen.holders.end());
+    complete &= seen.proof == SocketHolders::Proof::complete;
+    moving |= seen.proof == SocketHolders::Proof::moving;
   }
+  // Where all references are accounted for, it doesn't matter who could not be looked into.
+  one.unreadable = complete ? 0 : scan.unreadable;
+  one.one_unreadable = complete ? 0 : scan.one_unreadable;
   std::sort(one.holders.begin(), one.holders.end());
-  const auto same_process = [](const Holder& a, const Holder& b) { return a.pid == b.pid; };
-  one.holders.erase(std::unique(one.holders.begin(), one.holders.end(), same_process),
+  const auto same_pid = [](const Holder& a, const Holder& b) { return a.pid == b.pid; };
+  one.holders.erase(std::unique(one.holders.begin(), one.holders.end(), same_pid),
                     one.holders.end());
+  if (moving)
+    return one.fail(Reason::raced,
+                    "its references kept changing: " + one.found.front().who.account);
   if (!one.holders.empty()) return;
   if (one.unreadable > 0)
     one.fail(Reason::owner_unreadable, "no holder was seen");
@@ -181,11 +211,10 @@ void ProcInvestigator::verify_holders(Case& one) {
       return one.fail(Reason::process_gone, program(process) + " ended while it was looked at");
     if (!vitals || *vitals != Vitals{process.start_time, process.image})
       return one.fail(Reason::raced, program(process) + " became another program");
-    const bool holds =
-        std::any_of(one.verdict.inodes.begin(), one.verdict.inodes.end(),
-                    [&](std::uint64_t inode) { return holders_.still_holds(holder, inode); });
-    if (!holds) return one.fail(Reason::raced, program(process) + " let go of the socket");
   }
+  for (const Case::Found& found : one.found)
+    if (auto changed = holders_.changed(found.socket, found.who))
+      return one.fail(Reason::raced, std::move(*changed));
 }
 
 Identity ProcInvestigator::conclude(Case& one) {
@@ -198,19 +227,80 @@ Identity ProcInvestigator::conclude(Case& one) {
     identity.searched.push_back({finding.scope, finding.outcome});
   if (!one.verdict.scopes.empty()) identity.scope = one.verdict.scopes.front();
   identity.inode = one.verdict.first_inode;
+  identity.method = one.verdict.method;
   identity.reason = one.reason;
   identity.detail = explain(one);
   if (one.reason) return identity;
 
   identity.processes = std::move(one.processes);
-  identity.grade = grade_of(identity.processes, one.verdict.inodes.size());
+  for (Process& process : identity.processes) process.roles = {Role::holder};
+  identity.grade = grade_of(identity.processes, one.verdict.sockets.size());
+  add_connector(one, identity);
   for (const Process& process : identity.processes) {
-    if (process.binary) continue;
-    add_cause(identity, process.deleted ? Cause::image_replaced : Cause::alien_path);
-    identity.assurance = Assurance::suspect;
+    if (!process.binary)
+      add_cause(identity, process.deleted ? Cause::image_replaced : Cause::alien_path);
+    if (process.traced) add_cause(identity, Cause::traced);
+    if (process.image_settable) add_cause(identity, Cause::image_exchanged);
+  }
+  for (const Case::Found& found : one.found) {
+    if (found.who.proof == SocketHolders::Proof::hidden)
+      add_cause(identity, Cause::hidden_holder);
+    else if (found.who.proof != SocketHolders::Proof::complete)
+      add_cause(identity, Cause::references_uncounted);
   }
   if (one.unreadable > 0) add_cause(identity, Cause::unreadable_processes);
+  identity.assurance = Assurance::proven;
+  for (const Cause cause : identity.causes)
+    identity.assurance = std::max(identity.assurance, at_best(cause));
   return identity;
+}
+
+// Who connected is either one of the holders, running what it ran then, or one more program that
+// may have written to the connection.
+void ProcInvestigator::add_connector(const Case& one, Identity& identity) {
+  const std::optional<Connector>& connector = one.found.front().who.connector;
+  if (one.found.size() > 1 || !connector) return add_cause(identity, Cause::connector_unknown);
+  const KernelTask& then = connector->task;
+  bool one_image = true;
+  for (std::size_t i = 0; i < one.holders.size(); ++i) {
+    const auto& kernel = one.holders[i].kernel;
+    const bool same_image = kernel && kernel->task.image == then.image;
+    one_image &= same_image;
+    if (!kernel || !same_process(kernel->task, then)) continue;
+    auto& roles = identity.processes[i].roles;
+    roles.insert(roles.begin(), Role::connector);
+    if (same_image) continue;
+    add_cause(identity, Cause::image_changed);
+    identity.grade = Grade::ambiguous;
+  }
+  const bool holds =
+      std::any_of(identity.processes.begin(), identity.processes.end(),
+                  [](const Process& process) { return process.roles.front() == Role::connector; });
+  if (holds || one_image) {
+    if (!one_image) identity.grade = Grade::ambiguous;
+    return;
+  }
+  identity.grade = Grade::ambiguous;
+  identity.processes.push_back(connector_facts(*connector, one.verdict.scopes));
+  sort_by_pid(identity.processes);
+}
+
+// What can still be told of a process that connected and then let go of the connection.
+Process ProcInvestigator::connector_facts(const Connector& connector,
+                                          std::span<const Scope> scopes) {
+  const Holder holder{connector.task.pid, connector.task.pid, {}};
+  Process process;
+  if (connector.task.pid != 0) {
+    auto read = facts_.read(holder);
+    if (read && is_still(connector.task, *read)) {
+      process = std::move(*read);
+      facts_.give_name(process, scopes);
+    }
+  }
+  process.pid = connector.task.pid;
+  process.uid = connector.uid;
+  process.roles = {Role::connector};
+  return process;
 }
 
 std::string ProcInvestigator::explain(const Case& one) {
@@ -222,8 +312,15 @@ std::string ProcInvestigator::explain(const Case& one) {
     if (!missing.empty()) detail += " (" + missing + ")";
   }
   if (one.reason) return detail;
-  if (one.verdict.inodes.size() > 1) detail += "; different sockets have this address pair";
-  detail += kNotChecked;
+  if (one.verdict.sockets.size() > 1) detail += "; different sockets have this address pair";
+  const SocketHolders& who = one.found.front().who;
+  if (!who.account.empty()) detail += "; " + who.account;
+  std::string unchecked;
+  if (!who.connector) unchecked = "which process connected";
+  if (who.proof == SocketHolders::Proof::uncounted)
+    unchecked += std::string(unchecked.empty() ? "" : ", and ") +
+                 "whether a descriptor is held out of sight";
+  if (!unchecked.empty()) detail += "; not checked: " + unchecked;
   return detail;
 }
 

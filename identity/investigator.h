@@ -48,6 +48,8 @@ class ProcInvestigator final : public Investigator {
   void verify(std::span<Case* const> cases);
   void verify_holders(Case& one);
   [[nodiscard]] Identity conclude(Case& one);
+  void add_connector(const Case& one, Identity& identity);
+  [[nodiscard]] Process connector_facts(const Connector& connector, std::span<const Scope> scopes);
   [[nodiscard]] std::string explain(const Case& one);
 
   SocketFinder& sockets_;

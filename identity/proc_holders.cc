@@ -74,14 +74,16 @@ bool processes_hidden(int proc_root) {
 ProcHolders::ProcHolders(int proc_root)
     : proc_root_(proc_root), own_numbers_(numbers_are_ours(proc_root)) {}
 
-HolderScan ProcHolders::find(const std::unordered_set<std::uint64_t>& inodes) {
+HolderScan ProcHolders::find(std::span<const FoundSocket> sockets) {
   HolderScan scan;
+  std::unordered_set<std::uint64_t> inodes;
+  for (const FoundSocket& socket : sockets) inodes.insert(socket.inode);
   if (inodes.empty()) return scan;
   const auto listed = list_directory(proc_root_, ".", [&](int proc, const char* name) {
     if (const auto pid = parse_pid(name)) walk_process(proc, *pid, inodes, scan);
   });
   if (!listed || processes_hidden(proc_root_)) ++scan.unreadable;
-  for (auto& [inode, holders] : scan.by_inode) std::sort(holders.begin(), holders.end());
+  for (auto& [inode, found] : scan.by_inode) std::sort(found.holders.begin(), found.holders.end());
   return scan;
 }
 
@@ -110,19 +112,22 @@ void ProcHolders::walk_process(int proc, pid_t pid, const std::unordered_set<std
     complete &= read_descriptors(thread->get(), inodes, shown);
     if (tables.size() < kComparedTables) tables.push_back(*tid);
     for (const std::uint64_t inode : shown)
-      if (held.insert(inode).second) scan.by_inode[inode].push_back({pid, *tid});
+      if (held.insert(inode).second) scan.by_inode[inode].holders.push_back({pid, *tid, {}});
   });
   complete &= listed || listed.error().code == Errc::not_found;
   if (!complete && !has_no_descriptors(process->get())) add_unreadable(pid, scan);
 }
 
-bool ProcHolders::still_holds(const Holder& holder, std::uint64_t inode) {
-  const auto thread = open_directory(
-      proc_root_, std::to_string(holder.pid) + "/task/" + std::to_string(holder.thread));
-  if (!thread) return false;
-  std::unordered_set<std::uint64_t> held;
-  (void)read_descriptors(thread->get(), {inode}, held);
-  return held.contains(inode);
+std::optional<std::string> ProcHolders::changed(const FoundSocket& socket,
+                                                const SocketHolders& before) {
+  for (const Holder& holder : before.holders) {
+    const std::string pid = std::to_string(holder.pid);
+    const auto thread = open_directory(proc_root_, pid + "/task/" + std::to_string(holder.thread));
+    std::unordered_set<std::uint64_t> held;
+    if (thread) (void)read_descriptors(thread->get(), {socket.inode}, held);
+    if (!held.contains(socket.inode)) return "process " + pid + " let go of the socket";
+  }
+  return std::nullopt;
 }
 
 }  // namespace warder::identity

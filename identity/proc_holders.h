@@ -13,8 +13,9 @@ class ProcHolders final : public HolderFinder {
   // `proc_root` is an open directory and outlives this.
   explicit ProcHolders(int proc_root);
 
-  [[nodiscard]] HolderScan find(const std::unordered_set<std::uint64_t>& inodes) override;
-  [[nodiscard]] bool still_holds(const Holder& holder, std::uint64_t inode) override;
+  [[nodiscard]] HolderScan find(std::span<const FoundSocket> sockets) override;
+  [[nodiscard]] std::optional<std::string> changed(const FoundSocket& socket,
+                                                   const SocketHolders& before) override;
 
  private:
   void walk_process(int proc, pid_t pid, const std::unordered_set<std::uint64_t>& inodes,

@@ -9,14 +9,21 @@ SocketVerdict judge(const Sighting& sighting) {
   for (const ScopeFinding& finding : sighting) {
     verdict.closed |= finding.kind == ScopeFinding::Kind::closed;
     verdict.unreadable |= finding.kind == ScopeFinding::Kind::unreadable;
-    if (finding.kind != ScopeFinding::Kind::found || finding.inodes.empty()) continue;
-    if (verdict.scopes.empty()) verdict.first_inode = finding.inodes.front();
+    if (verdict.scopes.empty()) verdict.method = finding.method;
+    if (finding.kind != ScopeFinding::Kind::found || finding.sockets.empty()) continue;
+    if (verdict.scopes.empty()) verdict.first_inode = finding.sockets.front().inode;
     verdict.scopes.push_back(finding.scope);
-    verdict.inodes.insert(verdict.inodes.end(), finding.inodes.begin(), finding.inodes.end());
+    verdict.sockets.insert(verdict.sockets.end(), finding.sockets.begin(), finding.sockets.end());
   }
-  std::sort(verdict.inodes.begin(), verdict.inodes.end());
-  verdict.inodes.erase(std::unique(verdict.inodes.begin(), verdict.inodes.end()),
-                       verdict.inodes.end());
+  // Two scopes may be one namespace, asked in two ways: the one that gave the cookie counts.
+  std::sort(verdict.sockets.begin(), verdict.sockets.end(),
+            [](const FoundSocket& a, const FoundSocket& b) { return b < a; });
+  const auto same_inode = [](const FoundSocket& a, const FoundSocket& b) {
+    return a.inode == b.inode;
+  };
+  verdict.sockets.erase(std::unique(verdict.sockets.begin(), verdict.sockets.end(), same_inode),
+                        verdict.sockets.end());
+  std::reverse(verdict.sockets.begin(), verdict.sockets.end());
   return verdict;
 }
 

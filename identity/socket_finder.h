@@ -10,10 +10,17 @@
 
 namespace warder::identity {
 
+// A socket of the kernel's.
+struct FoundSocket {
+  std::uint64_t inode = 0;
+  std::uint64_t cookie = 0;  // SO_COOKIE; 0 where the lookup doesn't give it
+  friend auto operator<=>(const FoundSocket&, const FoundSocket&) = default;
+};
+
 // What one scope gave for one connection.
 struct ScopeFinding {
   enum class Kind {
-    found,       // `inodes`
+    found,       // `sockets`
     closed,      // the tuple is there, but no process has the socket any more
     absent,      // not there
     skipped,     // not asked: what it says could not be true
@@ -21,8 +28,9 @@ struct ScopeFinding {
   };
   Scope scope;
   Kind kind = Kind::absent;
-  std::vector<std::uint64_t> inodes;  // ascending, without repeats
-  std::string outcome;                // for people
+  std::vector<FoundSocket> sockets;    // ascending, without repeats
+  std::string outcome;                 // for people
+  std::string_view method = "procfs";  // or "sock_diag": how it was asked
 };
 
 // What every scope gave for one connection, in the order of the scopes.
@@ -40,11 +48,12 @@ class SocketFinder {
 struct SocketVerdict {
   bool closed = false;  // the search ends: nobody else may be named in the owner's place
   bool unreadable = false;
-  std::vector<std::uint64_t> inodes;  // of all scopes; ascending
-  std::vector<Scope> scopes;          // that had one of them, in order
+  std::vector<FoundSocket> sockets;  // of all scopes; ascending, each inode once
+  std::vector<Scope> scopes;         // that had one of them, in order
   std::uint64_t first_inode = 0;
+  std::string_view method = "procfs";  // of the first scope that had it, else of the last one
   friend bool operator==(const SocketVerdict& a, const SocketVerdict& b) {
-    return a.closed == b.closed && a.inodes == b.inodes;
+    return a.closed == b.closed && a.sockets == b.sockets;
   }
 };
 [[nodiscard]] SocketVerdict judge(const Sighting& sighting);

@@ -106,20 +106,20 @@ struct SocketTables::Call {
     for (const std::size_t slot : slots[i]) {
       const TableReading::Slot& seen = reading->slots[slot];
       closed |= seen.closed;
-      result.inodes.insert(result.inodes.end(), seen.inodes.begin(), seen.inodes.end());
+      for (const std::uint64_t inode : seen.inodes) result.sockets.push_back({inode, 0});
     }
-    std::sort(result.inodes.begin(), result.inodes.end());
-    result.inodes.erase(std::unique(result.inodes.begin(), result.inodes.end()),
-                        result.inodes.end());
+    std::sort(result.sockets.begin(), result.sockets.end());
+    result.sockets.erase(std::unique(result.sockets.begin(), result.sockets.end()),
+                         result.sockets.end());
     if (closed) {
       result.kind = ScopeFinding::Kind::closed;
       result.outcome = "inode 0: closed by its owner";
-    } else if (result.inodes.empty()) {
+    } else if (result.sockets.empty()) {
       result.outcome = "no entry in " + std::to_string(reading->rows) + " rows";
     } else {
       result.kind = ScopeFinding::Kind::found;
-      for (const std::uint64_t inode : result.inodes)
-        result.outcome += (result.outcome.empty() ? "inode " : ", ") + std::to_string(inode);
+      for (const FoundSocket& socket : result.sockets)
+        result.outcome += (result.outcome.empty() ? "inode " : ", ") + std::to_string(socket.inode);
     }
     return result;
   }
@@ -163,7 +163,9 @@ const Result<TableReading>& SocketTables::read(int at, std::optional<std::uint64
 }
 
 void SocketTables::ask_sandbox(const Sandbox& sandbox, Call& call) const {
-  const Scope scope{Scope::Kind::pid, sandbox.pid()};
+  Scope scope;
+  scope.kind = Scope::Kind::pid;
+  scope.pid = sandbox.pid();
   const auto network = network_namespace(sandbox.directory(), "ns/net");
   const bool ours = network && network == call.own_namespace;
   std::optional<std::string> ended = sandbox.ended();

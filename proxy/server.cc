@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "identity/proc_resolver.h"
+#include "identity/host_resolver.h"
 #include "net/loop.h"
 #include "proxy/admin.h"
 #include "proxy/connection_limits.h"
@@ -31,6 +31,18 @@ std::size_t worker_count(const Config& config) {
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
   return static_cast<std::size_t>(std::max(1, CPU_COUNT(&cores)));
+}
+
+identity::HostResolverOptions identity_options(const Config::Identity& config) {
+  identity::HostResolverOptions options;
+  options.proc_root = config.proc;
+  for (const pid_t pid : config.sandboxes) {
+    options.sandboxes.push_back({identity::SandboxSpec::Kind::pid, pid, {}});
+  }
+  options.listener_aliases = config.listener_aliases;
+  options.max_waiting = config.queue;
+  options.deadline = config.timeout;
+  return options;
 }
 
 // The process's own thread: signals, probes and the admin server; the workers' comings and goings.
@@ -66,11 +78,9 @@ class Server {
   Result<void> open() {
     Result<opa::Address> opa_address = opa::parse_url(config_.opa.url);
     if (!opa_address) return fail(opa_address.error());
-    auto identities = identity::make_proc_resolver(
-        {config_.identity.proc, config_.identity.sandboxes, config_.identity.listener_aliases,
-         config_.identity.queue, config_.identity.timeout});
+    auto identities = identity::make_host_resolver(identity_options(config_.identity));
     if (!identities) return fail(identities.error());
-    identities_ = std::move(*identities);
+    identities_ = std::move(identities->resolver);
     shared_.emplace(
         Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_});
     if (Result<void> listening = open_workers(); !listening) return listening;

@@ -68,7 +68,7 @@ TEST_CASE("the names that are part of the outside", "[identity]") {
   CHECK(name(Assurance::suspect) == "suspect");
   CHECK(name(Cause::unreadable_processes) == "unreadable_processes");
   CHECK(name(Reason::table_unreadable) == "table_unreadable");
-  CHECK(Scope{Scope::Kind::pid, 469}.name() == "pid:469");
+  CHECK(Scope{Scope::Kind::pid, 469, {}, 0}.name() == "pid:469");
   CHECK(Scope{}.name() == "global");
 }
 

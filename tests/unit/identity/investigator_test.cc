@@ -9,6 +9,14 @@ namespace {
 
 using Kind = ScopeFinding::Kind;
 
+// What procfs alone can't tell.
+const std::vector<Cause> kProcfsOnly{Cause::connector_unknown, Cause::references_uncounted};
+
+std::vector<Cause> with(std::vector<Cause> causes, Cause one) {
+  causes.push_back(one);
+  return causes;
+}
+
 // A host in a few maps; `on_*` change it at the moment before it is looked at the n-th time.
 struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::map<pid_t, Process> processes;
@@ -24,24 +32,27 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::vector<Sighting> find(std::span<const Connection> connections) override {
     ++searches;
     if (on_search) on_search(searches);
-    ScopeFinding finding{Scope{}, Kind::absent, inodes, "seen"};
+    ScopeFinding finding{Scope{}, Kind::absent, {}, "seen"};
+    for (const std::uint64_t inode : inodes) finding.sockets.push_back({inode, 0});
     if (!inodes.empty()) finding.kind = Kind::found;
     if (closed) finding = {Scope{}, Kind::closed, {}, "closed"};
     if (unreadable_table) finding = {Scope{}, Kind::unreadable, {}, "not readable"};
     return std::vector<Sighting>(connections.size(), Sighting{finding});
   }
-  HolderScan find(const std::unordered_set<std::uint64_t>& wanted) override {
+  HolderScan find(std::span<const FoundSocket> wanted) override {
     ++walks;
     if (on_walk) on_walk(walks);
     HolderScan scan;
-    for (const auto& [inode, list] : holders)
-      if (wanted.contains(inode)) scan.by_inode[inode] = list;
+    for (const FoundSocket& socket : wanted)
+      if (const auto found = holders.find(socket.inode); found != holders.end())
+        scan.by_inode[socket.inode].holders = found->second;
     scan.unreadable = unreadable;
     return scan;
   }
-  bool still_holds(const Holder& holder, std::uint64_t inode) override {
-    const auto& list = holders[inode];
-    return std::find(list.begin(), list.end(), holder) != list.end();
+  std::optional<std::string> changed(const FoundSocket& socket,
+                                     const SocketHolders& before) override {
+    return holders[socket.inode] == before.holders ? std::nullopt
+                                                   : std::optional<std::string>("other holders");
   }
   Result<Vitals> vitals(const Holder& holder) override {
     if (on_vitals) on_vitals(walks);
@@ -66,7 +77,7 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     process.image = {1, image};
     process.start_time = 100;
     processes[pid] = process;
-    holders[inode].push_back({pid, pid});
+    holders[inode].push_back({pid, pid, {}});
   }
   Identity look() {
     const Connection connection;
@@ -83,7 +94,7 @@ TEST_CASE("one holder is exact, and what can't be checked is said", "[identity]"
   const Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
   CHECK(identity.assurance == Assurance::observed);
-  CHECK(identity.causes.empty());
+  CHECK(identity.causes == kProcfsOnly);
   CHECK_FALSE(identity.reason);
   CHECK(identity.inode == 4711);
   CHECK(identity.scope->name() == "global");
@@ -116,7 +127,7 @@ TEST_CASE("two sockets are ambiguous with the holders of both", "[identity]") {
   CHECK(identity.processes.size() == 2);
   CHECK(identity.binary() == nullptr);
   // Even where one process has both, or nobody is seen to have the other.
-  host.holders[4712] = {{7, 7}};
+  host.holders[4712] = {{7, 7, {}}};
   CHECK(host.look().grade == Grade::ambiguous);
   CHECK(host.look().processes.size() == 1);
   host.holders.erase(4712);
@@ -169,7 +180,7 @@ TEST_CASE("processes that can't be looked into stay a cause", "[identity]") {
   Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
   CHECK(identity.assurance == Assurance::observed);
-  CHECK(identity.causes == std::vector<Cause>{Cause::unreadable_processes});
+  CHECK(identity.causes == with(kProcfsOnly, Cause::unreadable_processes));
   CHECK(identity.detail.find("1 process could not be looked into") != std::string::npos);
 
   host.forbidden = true;
@@ -184,7 +195,9 @@ TEST_CASE("a path that is not the image's is suspect", "[identity]") {
   Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
   CHECK(identity.assurance == Assurance::suspect);
-  CHECK(identity.causes == std::vector<Cause>{Cause::alien_path, Cause::unreadable_processes});
+  CHECK(identity.causes == std::vector<Cause>{Cause::alien_path, Cause::connector_unknown,
+                                              Cause::references_uncounted,
+                                              Cause::unreadable_processes});
   CHECK(identity.binary() == nullptr);
   host.processes[7].deleted = true;
   CHECK(host.look().causes.front() == Cause::image_replaced);
@@ -206,13 +219,13 @@ TEST_CASE("what changes while it is read is read once more", "[identity]") {
   }
   SECTION("the holder") {
     host.on_vitals = [&](int walk) {
-      host.holders[4711] = {{7, walk <= times ? 0 : 7}};
-      host.on_walk = [&](int) { host.holders[4711] = {{7, 7}}; };
+      host.holders[4711] = {{7, walk <= times ? 0 : 7, {}}};
+      host.on_walk = [&](int) { host.holders[4711] = {{7, 7, {}}}; };
     };
   }
   SECTION("the socket") {
     host.on_search = [&](int n) { host.inodes = {n <= 2 * times ? 4711U + unsigned(n) : 4711U}; };
-    for (std::uint64_t inode = 4711; inode < 4720; ++inode) host.holders[inode] = {{7, 7}};
+    for (std::uint64_t inode = 4711; inode < 4720; ++inode) host.holders[inode] = {{7, 7, {}}};
   }
   Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
@@ -248,7 +261,7 @@ TEST_CASE("one of several holders that ends is left out at the second look", "[i
   host.add(8, "/usr/bin/curl", 1);
   host.on_walk = [&](int walk) {
     host.processes.erase(8);
-    if (walk == 2) host.holders[4711] = {{7, 7}};
+    if (walk == 2) host.holders[4711] = {{7, 7, {}}};
   };
   const Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);

@@ -34,7 +34,7 @@ struct Facts {
   }
   // A process as the kernel would show it: `image` runs, and its name is `path`.
   Process named(const std::string& path, const std::string& image,
-                std::vector<Scope> scopes = {Scope{Scope::Kind::pid, 469}}) {
+                std::vector<Scope> scopes = {Scope{Scope::Kind::pid, 469, {}, 0}}) {
     Process process;
     process.pid = 500;
     process.path = path;
@@ -69,7 +69,8 @@ TEST_CASE("another file of that path is an alien", "[identity]") {
   CHECK_FALSE(facts.named("/", "469/root/usr/bin/curl").binary);
   // A sandbox in which the socket isn't names nothing.
   CHECK_FALSE(
-      facts.named("/usr/bin/curl", "469/root/usr/bin/curl", {Scope{Scope::Kind::pid, 470}}).binary);
+      facts.named("/usr/bin/curl", "469/root/usr/bin/curl", {Scope{Scope::Kind::pid, 470, {}, 0}})
+          .binary);
 }
 
 TEST_CASE("links and dots don't lead out of a root", "[identity]") {
@@ -112,7 +113,7 @@ TEST_CASE("facts of a process and its ancestors", "[identity]") {
   const std::string exe = facts.tree.path("469/root/usr/bin/curl");
   facts.tree.process(500, 469, 200, exe);
   ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
-  auto process = reader.read({500, 500});
+  auto process = reader.read({500, 500, {}});
   REQUIRE(process);
   CHECK(process->start_time == 200);
   CHECK(process->uid == 1000);
@@ -121,18 +122,18 @@ TEST_CASE("facts of a process and its ancestors", "[identity]") {
   CHECK(process->ancestors == std::vector<std::string>{facts.tree.path("469/root/usr/bin/sh"),
                                                        facts.tree.path("self/root/sbin/init")});
   CHECK(process->ancestors_complete);
-  CHECK(reader.vitals({500, 500}) == Vitals{200, id_of(exe)});
+  CHECK(reader.vitals({500, 500, {}}) == Vitals{200, id_of(exe)});
 
   // Its parent's number belongs to a younger process now.
   facts.tree.process(469, 1, 201, exe);
-  process = reader.read({500, 500});
+  process = reader.read({500, 500, {}});
   REQUIRE(process);
   CHECK(process->ancestors.empty());
   CHECK_FALSE(process->ancestors_complete);
 
   // A circle.
   facts.tree.process(469, 500, 200, exe);
-  process = reader.read({500, 500});
+  process = reader.read({500, 500, {}});
   REQUIRE(process);
   CHECK(process->ancestors.size() == 1);
   CHECK_FALSE(process->ancestors_complete);
@@ -142,7 +143,7 @@ TEST_CASE("ancestors are bounded", "[identity]") {
   Facts facts;
   const std::string exe = facts.tree.path("469/root/usr/bin/curl");
   for (pid_t pid = 1000; pid < 1040; ++pid) facts.tree.process(pid, pid + 1, 200, exe);
-  const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({1000, 1000});
+  const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({1000, 1000, {}});
   REQUIRE(process);
   CHECK(process->ancestors.size() == 32);
   CHECK_FALSE(process->ancestors_complete);
@@ -151,10 +152,10 @@ TEST_CASE("ancestors are bounded", "[identity]") {
 TEST_CASE("a process that has ended is not found", "[identity]") {
   Facts facts;
   ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
-  CHECK(reader.read({500, 500}).error().code == Errc::not_found);
+  CHECK(reader.read({500, 500, {}}).error().code == Errc::not_found);
   facts.tree.process(500, 469, 200, facts.tree.path("nowhere"));
-  CHECK(reader.read({500, 500}).error().code == Errc::not_found);
-  CHECK(reader.vitals({500, 500}).error().code == Errc::not_found);
+  CHECK(reader.read({500, 500, {}}).error().code == Errc::not_found);
+  CHECK(reader.vitals({500, 500, {}}).error().code == Errc::not_found);
 }
 
 TEST_CASE("holders are found in any thread's table, once each", "[identity]") {
@@ -169,16 +170,22 @@ TEST_CASE("holders are found in any thread's table, once each", "[identity]") {
   facts.tree.link("400/task/400/fd/4", "/tmp/socket:[4711]");
   facts.tree.link("469/task/469/fd/4", "pipe:[4711]");
   ProcHolders holders(facts.root.get());
-  const HolderScan scan = holders.find({4711, 4713});
+  const std::vector<FoundSocket> wanted{{4711, 0}, {4713, 0}};
+  const HolderScan scan = holders.find(wanted);
   REQUIRE(scan.by_inode.size() == 1);
-  const auto& found = scan.by_inode.at(4711);
+  const auto& found = scan.by_inode.at(4711).holders;
   REQUIRE(found.size() == 2);
-  CHECK(found[0] == Holder{400, 401});
+  CHECK(found[0] == Holder{400, 401, {}});
   CHECK(found[1].pid == 500);
   CHECK(scan.unreadable == 0);
-  CHECK(holders.still_holds({400, 401}, 4711));
-  CHECK_FALSE(holders.still_holds({400, 400}, 4711));
-  CHECK_FALSE(holders.still_holds({402, 402}, 4711));
+  const auto changed = [&](Holder holder) {
+    SocketHolders before;
+    before.holders = {std::move(holder)};
+    return holders.changed({4711, 0}, before);
+  };
+  CHECK_FALSE(changed({400, 401, {}}));
+  CHECK(changed({400, 400, {}}));
+  CHECK(changed({402, 402, {}}));
 }
 
 }  // namespace warder::identity

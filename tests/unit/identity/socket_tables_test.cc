@@ -100,7 +100,7 @@ TEST_CASE("only the whole tuple counts", "[identity]") {
                          row("10.200.0.2:43210", "10.200.0.1:3128", 6, "0A"));  // a listener
   const Sighting sighting = tables.find();
   CHECK(text(sighting) == "pid:469: no entry in 0 rows; global: no entry in 6 rows");
-  CHECK(judge(sighting).inodes.empty());
+  CHECK(judge(sighting).sockets.empty());
   CHECK_FALSE(judge(sighting).unreadable);
 }
 
@@ -117,12 +117,12 @@ TEST_CASE("mapped addresses match on either side, and any state", "[identity]") 
 TEST_CASE("the client may have dialled another address", "[identity]") {
   Tables tables;
   tables.tree.tables("net", row("10.200.0.2:43210", "192.0.2.7:443", 4711));
-  CHECK(judge(tables.find()).inodes.empty());
+  CHECK(judge(tables.find()).sockets.empty());
   Connection redirected = connection();
   redirected.original_destination = net::Endpoint::parse("192.0.2.7:443");
   CHECK(judge(tables.find(redirected)).first_inode == 4711);
   redirected.original_destination = net::Endpoint::parse("192.0.2.7:444");
-  CHECK(judge(tables.find(redirected)).inodes.empty());
+  CHECK(judge(tables.find(redirected)).sockets.empty());
   tables.aliases.push_back(*net::Endpoint::parse("192.0.2.7:443"));
   CHECK(judge(tables.find()).first_inode == 4711);
 }
@@ -146,10 +146,10 @@ TEST_CASE("two sockets in two scopes, and the same one in both", "[identity]") {
   const std::string first = row("10.200.0.2:43210", "10.200.0.1:3128", 4711);
   tables.tree.tables("469/net", first);
   tables.tree.tables("net", row("10.200.0.2:43210", "10.200.0.1:3128", 4700));
-  CHECK(judge(tables.find()).inodes == std::vector<std::uint64_t>{4700, 4711});
+  CHECK(judge(tables.find()).sockets == std::vector<FoundSocket>{{4700, 0}, {4711, 0}});
   CHECK(judge(tables.find()).first_inode == 4711);
   tables.tree.tables("net", first);
-  CHECK(judge(tables.find()).inodes == std::vector<std::uint64_t>{4711});
+  CHECK(judge(tables.find()).sockets == std::vector<FoundSocket>{{4711, 0}});
 }
 
 TEST_CASE("an address of our own is not believed of another namespace", "[identity]") {
@@ -161,14 +161,14 @@ TEST_CASE("an address of our own is not believed of another namespace", "[identi
   CHECK(text(sighting) ==
         "pid:469: not searched: 127.0.0.1 is an address of the proxy's own network namespace; "
         "global: no entry in 0 rows");
-  CHECK(judge(tables.find(connection("[::ffff:127.0.0.1]:43210"))).inodes.empty());
+  CHECK(judge(tables.find(connection("[::ffff:127.0.0.1]:43210"))).sockets.empty());
 
   // The same namespace as ours: the same table.
   tables.tree.link("469/ns/net", "net:[1]");
   tables.tree.tables("net", row("127.0.0.1:43210", "10.200.0.1:3128", 4711));
   sighting = tables.find(connection("127.0.0.1:43210"));
   CHECK(text(sighting) == "pid:469: inode 4711; global: inode 4711");
-  CHECK(judge(sighting).inodes.size() == 1);
+  CHECK(judge(sighting).sockets.size() == 1);
 }
 
 TEST_CASE("where it can't be told whose address it is, no sandbox is believed", "[identity]") {
@@ -177,7 +177,7 @@ TEST_CASE("where it can't be told whose address it is, no sandbox is believed", 
   tables.locals.fails = true;
   const Sighting sighting = tables.find();
   CHECK(sighting[0].kind == Kind::skipped);
-  CHECK(judge(sighting).inodes.empty());
+  CHECK(judge(sighting).sockets.empty());
 }
 
 TEST_CASE("a scope that can't be read says so, and the search goes on", "[identity]") {

@@ -1,4 +1,4 @@
-#include "identity/proc_resolver.h"
+#include "identity/host_resolver.h"
 
 #include <fcntl.h>
 
@@ -17,9 +17,9 @@ namespace warder::identity {
 namespace {
 
 // Everything that reads procfs, in the order in which one needs the other.
-class ProcServices final : public Investigator {
+class HostServices final : public Investigator {
  public:
-  ProcServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
+  HostServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
                std::vector<net::Endpoint> aliases)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
@@ -48,11 +48,12 @@ class ProcServices final : public Investigator {
 
 }  // namespace
 
-Result<std::unique_ptr<Resolver>> make_proc_resolver(ProcResolverOptions options) {
+Result<HostResolver> make_host_resolver(HostResolverOptions options) {
   auto proc_root = open_directory(AT_FDCWD, options.proc_root);
   if (!proc_root) return fail(std::move(proc_root.error()));
   std::vector<Sandbox> sandboxes;
-  for (const pid_t pid : options.sandboxes) {
+  for (const SandboxSpec& spec : options.sandboxes) {
+    const pid_t pid = spec.pid;
     auto sandbox = Sandbox::open(proc_root->get(), pid);
     if (!sandbox) {
       Error error = std::move(sandbox.error());
@@ -61,10 +62,11 @@ Result<std::unique_ptr<Resolver>> make_proc_resolver(ProcResolverOptions options
     }
     sandboxes.push_back(std::move(*sandbox));
   }
-  auto services = std::make_unique<ProcServices>(std::move(*proc_root), std::move(sandboxes),
+  auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(sandboxes),
                                                  std::move(options.listener_aliases));
-  return std::make_unique<QueuedResolver>(std::move(services),
-                                          QueueLimits{options.max_waiting, options.deadline});
+  return HostResolver{std::make_unique<QueuedResolver>(
+                          std::move(services), QueueLimits{options.max_waiting, options.deadline}),
+                      {}};
 }
 
 }  // namespace warder::identity

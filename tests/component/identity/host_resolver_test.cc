@@ -1,4 +1,4 @@
-#include "identity/proc_resolver.h"
+#include "identity/host_resolver.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,10 +18,10 @@ const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).s
 
 class ResolverTest : public testing::LoopFixture {
  public:
-  void use(ProcResolverOptions options = {}) {
-    auto made = make_proc_resolver(std::move(options));
+  void use(HostResolverOptions options = {}) {
+    auto made = make_host_resolver(std::move(options));
     REQUIRE(made);
-    resolver_ = std::move(*made);
+    resolver_ = std::move(made->resolver);
   }
   Identity look(const Connection& connection) {
     if (!resolver_) use();
@@ -136,8 +136,8 @@ TEST_CASE_METHOD(ResolverTest, "the proxy's own end of the connection is nobody'
 TEST_CASE_METHOD(ResolverTest, "a sandbox that shares our network namespace", "[identity]") {
   testing::Client client(kClient);
   testing::Gate gate;
-  ProcResolverOptions options;
-  options.sandboxes = {client.pid()};
+  HostResolverOptions options;
+  options.sandboxes = {{SandboxSpec::Kind::pid, client.pid(), {}}};
   use(std::move(options));
   const Connection connection = gate.let_in(client);
   Identity identity = look(connection);
@@ -244,7 +244,7 @@ TEST_CASE_METHOD(ResolverTest, "an alias of the listener", "[identity]") {
   testing::Client client(kClient);
   testing::Gate gate;
   Connection connection = gate.let_in(client);
-  ProcResolverOptions options;
+  HostResolverOptions options;
   options.listener_aliases = {connection.proxy};
   use(std::move(options));
   connection.proxy = *net::Endpoint::parse("192.0.2.1:3128");
@@ -315,12 +315,12 @@ TEST_CASE_METHOD(ResolverTest, "connections of two programs don't mix", "[identi
 }
 
 TEST_CASE("a resolver needs its procfs and its sandboxes", "[identity]") {
-  ProcResolverOptions options;
+  HostResolverOptions options;
   options.proc_root = "/nowhere";
-  CHECK(make_proc_resolver(options).error().code == Errc::not_found);
+  CHECK(make_host_resolver(options).error().code == Errc::not_found);
   options = {};
-  options.sandboxes = {0x7ffffff0};
-  const auto resolver = make_proc_resolver(options);
+  options.sandboxes = {{SandboxSpec::Kind::pid, 0x7ffffff0, {}}};
+  const auto resolver = make_host_resolver(options);
   REQUIRE_FALSE(resolver);
   CHECK(resolver.error().code == Errc::not_found);
   CHECK(describe(resolver.error()).find("sandbox pid 2147483632") != std::string::npos);

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "net/address.h"
+#include "net/result.h"
+
+namespace warder::identity {
+
+// What the kernel itself says of tasks and sockets, where it can be asked by BPF.
+
+// A running image in the kernel's own terms (super_block::s_dev, i_ino, i_generation). Only for
+// comparing one with another: stat(2) gives other numbers on overlayfs and btrfs.
+struct KernelImage {
+  std::uint32_t device = 0;
+  std::uint32_t generation = 0;
+  std::uint64_t inode = 0;
+  friend auto operator<=>(const KernelImage&, const KernelImage&) = default;
+};
+
+// Which process, running what. Two equal ones are the same process between the same two calls of
+// execve(2): a number is reused with another start, and `executions` counts with every exec.
+struct KernelTask {
+  pid_t pid = 0;                 // in our PID namespace; 0: it has no number there
+  std::uint64_t start_ns = 0;    // group_leader->start_boottime
+  std::uint64_t executions = 0;  // self_exec_id: inherited by fork, one more with each exec
+  KernelImage image;             // mm->exe_file; all zero when there is none any more
+  friend bool operator==(const KernelTask&, const KernelTask&) = default;
+};
+
+// What a pass tells of a process beside that; the same instant as its KernelTask.
+struct KernelFacts {
+  uid_t uid = 0;  // effective, in the initial user namespace's numbers
+  gid_t gid = 0;
+  std::uint32_t user_namespace = 0;   // inode number, as in /proc/<pid>/ns/user
+  bool traced = false;                // any of its threads that the pass visited
+  std::vector<KernelTask> ancestors;  // nearest first
+  bool ancestors_complete = true;     // false where the limit was reached
+  friend bool operator==(const KernelFacts&, const KernelFacts&) = default;
+};
+
+// Who called connect(2).
+struct Connector {
+  KernelTask task;
+  uid_t uid = 0;
+};
+
+// One descriptor of a wanted socket.
+struct HeldDescriptor {
+  std::size_t task = 0;  // index into SocketPass::tasks
+  pid_t thread = 0;      // that shows it, in our PID namespace; 0: it has no number there
+  int descriptor = 0;
+  std::uint64_t inode = 0;  // of the socket
+  // References to the open file from anywhere, without the pass's own.
+  std::uint64_t references = 0;
+};
+
+// Another TCP socket of a process, for telling relays.
+struct OtherSocket {
+  std::uint64_t inode = 0;
+  std::uint64_t cookie = 0;  // 0: it never had one, so no connect of it was recorded
+  int state = 0;             // TCP_ESTABLISHED, TCP_LISTEN, …
+  net::Endpoint local, remote;
+};
+
+struct SocketPass {
+  struct Task {
+    KernelTask task;
+    KernelFacts facts;
+  };
+  std::vector<Task> tasks;
+  std::vector<HeldDescriptor> held;
+  std::vector<OtherSocket> others;  // of a pass that asked for them
+  bool others_complete = true;      // false where the limit was reached
+};
+
+// Belongs to one thread.
+class KernelView {
+ public:
+  virtual ~KernelView() = default;
+
+  // nullopt: the connection is older than the record, or the record has been displaced, or the
+  // kernel itself connected. Errors: system.
+  [[nodiscard]] virtual Result<std::optional<Connector>> connector(std::uint64_t cookie) = 0;
+
+  // Every descriptor of `inodes` in the tables of all threads of process `pid` (in our PID
+  // namespace), or of all processes with pid 0. A process that is gone holds nothing.
+  // With `others` the other TCP sockets of that one process too. Errors: system.
+  [[nodiscard]] virtual Result<SocketPass> pass(std::span<const std::uint64_t> inodes, pid_t pid,
+                                                bool others) = 0;
+};
+
+}  // namespace warder::identity
