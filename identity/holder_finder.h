@@ -42,6 +42,10 @@ struct SocketHolders {
   std::string account;           // for people: "3 references: 2 descriptors, 1 waiting call"
   bool connector_asked = false;  // whether there is a record of who connected
   std::optional<Connector> connector;
+  // Connections that others may have opened to the holders: established, and no connect of the
+  // holder's own is recorded for them. `accepted_known`: that could be found out for all holders.
+  std::vector<OtherSocket> accepted;
+  bool accepted_known = false;
 };
 
 struct HolderScan {

@@ -50,14 +50,22 @@ struct Connector {
   uid_t uid = 0;
 };
 
-// One descriptor of a wanted socket.
+// One descriptor of a wanted socket. Several threads or processes may show the same one.
 struct HeldDescriptor {
   std::size_t task = 0;  // index into SocketPass::tasks
   pid_t thread = 0;      // that shows it, in our PID namespace; 0: it has no number there
   int descriptor = 0;
   std::uint64_t inode = 0;  // of the socket
+  // The descriptor table it is in; only for telling one from another.
+  std::uint64_t table = 0;
   // References to the open file from anywhere, without the pass's own.
   std::uint64_t references = 0;
+  // How many of them are system calls that wait on the socket, made by threads with this table:
+  // poll(2) or select(2), or, where threads share it, a blocked read or write. The socket's own
+  // wait queue says so: nothing here is read from the memory of a process.
+  std::uint32_t waiting = 0;
+  // `references` and `waiting` are of one instant. Where not, look again.
+  bool steady = true;
 };
 
 // Another TCP socket of a process, for telling relays.
