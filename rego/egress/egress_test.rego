@@ -53,6 +53,9 @@ known := {
 	"detail": null,
 	"scope": "global",
 	"method": "procfs",
+	"relays": false,
+	"via": [],
+	"via_complete": true,
 	"processes": [],
 }
 
@@ -157,7 +160,7 @@ test_a_missing_key_never_makes_a_caller_known if {
 	}
 }
 
-not_needed(key) := key in {"causes", "reason", "detail", "scope", "method", "processes"}
+not_needed(key) := key in {"causes", "reason", "detail", "scope", "method", "relays", "via", "via_complete", "processes"}
 
 test_an_unknown_caller_is_denied_with_the_reason if {
 	identity := {
@@ -294,6 +297,215 @@ test_limits_on_requests_are_not_served_yet if {
 test_a_reason_is_short if {
 	long := concat("", [sprintf("/%d", [i]) | some i in numbers.range(1, 2000)])
 	count(asked(long, "api.example.com", 443).reason) == 1000
+}
+
+hash := "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"
+
+hashed := {
+	"by_file": {
+		"endpoints": [
+			{"host": "hash.example", "port": 443},
+			{"host": "watched.example", "port": 443, "enforcement": "audit", "require": {"relays": false}},
+			{"host": "read.example", "port": 443, "access": "read-only"},
+		],
+		"binaries": [{"sha256": upper(hash)}],
+	},
+	"by_both": {
+		"endpoints": [{"host": "both.example", "port": 443}],
+		"binaries": [{"path": "/usr/bin/curl", "sha256": hash}],
+	},
+	"mistaken": {
+		"endpoints": [{"host": "mistaken.example", "port": 443}],
+		"binaries": [
+			{}, {"sha256": null}, {"path": null}, {"sha256": ""},
+			{"path": "/usr/bin/curl", "sha256": null},
+			{"path": null, "sha256": hash},
+		],
+	},
+}
+
+asked_by_file(binary, sha256, host, identity) := answer if {
+	document := object.union(
+		question(binary, host, 443),
+		{"sha256": sha256, "identity": object.union(known, identity)},
+	)
+	answer := egress.decision with input as document with data.network_policies as hashed
+}
+
+nameless(cause) := {"assurance": "suspect", "causes": [cause, "connector_unknown"]}
+
+test_a_program_can_be_listed_by_its_hash if {
+	allowed(asked_by_file("/usr/bin/anything", hash, "hash.example", {}))
+	not asked_by_file("/usr/bin/anything", "00", "hash.example", {}).allow
+	not asked_by_file("/usr/bin/anything", null, "hash.example", {}).allow
+	not asked_by_file("/usr/bin/anything", hash, "hash.example", {"grade": "ambiguous"}).allow
+}
+
+test_a_hash_is_enough_where_only_the_name_is_in_doubt if {
+	every cause in ["alien_path", "image_replaced"] {
+		answer := asked_by_file(null, hash, "hash.example", nameless(cause))
+		allowed(answer)
+		answer.reason == sprintf(
+			"policy by_file allows the program with sha256 %s to reach hash.example:443",
+			[hash],
+		)
+		not asked_by_file(null, "00", "hash.example", nameless(cause)).allow
+		not asked_by_file(null, null, "hash.example", nameless(cause)).allow
+		not asked_by_file(null, hash, "hash.example", object.union(nameless(cause), {"grade": "ambiguous"})).allow
+		not asked_by_file(null, hash, "hash.example", object.union(nameless(cause), {"assurance": "guessed"})).allow
+	}
+}
+
+test_a_hash_is_not_enough_for_any_other_suspicion if {
+	every cause in ["hidden_holder", "image_changed", "image_exchanged", "traced", "news"] {
+		not asked_by_file(null, hash, "hash.example", nameless(cause)).allow
+		not asked_by_file(null, hash, "hash.example", {
+			"assurance": "suspect",
+			"causes": ["alien_path", cause],
+		}).allow
+	}
+	not asked_by_file(null, hash, "hash.example", {"assurance": "suspect", "causes": []}).allow
+	not asked_by_file(null, hash, "hash.example", {"assurance": "suspect"}).allow
+}
+
+test_path_and_hash_must_both_be_right if {
+	allowed(asked_by_file("/usr/bin/curl", hash, "both.example", {}))
+	not asked_by_file("/usr/bin/curl", "00", "both.example", {}).allow
+	not asked_by_file("/usr/bin/curl", null, "both.example", {}).allow
+	not asked_by_file("/usr/bin/wget", hash, "both.example", {}).allow
+	not asked_by_file(null, hash, "both.example", nameless("alien_path")).allow
+	not asked_by_file("/usr/bin/curl", hash, "both.example", nameless("alien_path")).allow
+}
+
+test_a_mistaken_entry_lists_nobody if {
+	every sha256 in [hash, null, ""] {
+		every binary in ["/usr/bin/curl", null] {
+			not asked_by_file(binary, sha256, "mistaken.example", {}).allow
+		}
+	}
+}
+
+test_who_is_listed_by_hash_is_told_the_rest if {
+	denied(asked_by_file(null, hash, "read.example", nameless("alien_path")), sprintf(
+		"policy by_file limits the program with sha256 %s at read.example:443 to certain requests, %s",
+		[hash, "which needs request inspection"],
+	))
+	answer := asked_by_file(null, hash, "watched.example", object.union(nameless("alien_path"), {"relays": true}))
+	answer.would_deny
+	answer.reason == "policy by_file requires relays false of the caller, which carries connections of other programs: "
+}
+
+container := "4f5a00000000000000000000000000000000000000000000000000000000beef"
+
+demanding(required) := {
+	"whole": {
+		"require": required,
+		"endpoints": [{"host": "whole.example", "port": 443}],
+		"binaries": [{"path": "/usr/bin/curl"}],
+	},
+	"part": {
+		"endpoints": [
+			{"host": "part.example", "port": 443, "require": required},
+			{"host": "free.example", "port": 443},
+		],
+		"binaries": [{"path": "/usr/bin/curl"}],
+	},
+}
+
+demanded(required, host, identity) := answer if {
+	document := object.union(question("/usr/bin/curl", host, 443), {"identity": object.union(known, identity)})
+	answer := egress.decision with input as document with data.network_policies as demanding(required)
+}
+
+met(required, identity) if {
+	every host in ["whole.example", "part.example", "free.example"] {
+		allowed(demanded(required, host, identity))
+	}
+}
+
+unmet(required, identity, reason) if {
+	allowed(demanded(required, "free.example", identity))
+	every policy in ["whole", "part"] {
+		denied(
+			demanded(required, concat(".", [policy, "example"]), identity),
+			sprintf("policy %s %s", [policy, reason]),
+		)
+	}
+}
+
+test_a_policy_can_require_proof if {
+	met({"assurance": "proven"}, {"assurance": "proven"})
+	met({"assurance": "observed"}, {"assurance": "proven"})
+	met({"assurance": "observed"}, {"assurance": "observed"})
+	unmet(
+		{"assurance": "proven"}, {"causes": ["connector_unknown", "references_uncounted"]},
+		concat("", [
+			"requires assurance proven of the caller, which is observed: ",
+			"connector_unknown, references_uncounted",
+		]),
+	)
+	unmet({"assurance": "proven"}, {}, "requires assurance proven of the caller, which is observed")
+	unmet({"assurance": true}, {}, "requires assurance true of the caller, which is observed")
+	denied(
+		demanded({"assurance": "proven"}, "evil.example", {}),
+		"no endpoint for evil.example:443",
+	)
+}
+
+test_a_policy_can_require_that_nobody_is_relayed if {
+	met({"relays": false}, {})
+	unmet(
+		{"relays": false},
+		{"relays": true, "via": [{"path": "/tmp/x"}, {"path": null, "path_hex": "ff"}, {"path": "/tmp/a"}]},
+		"requires relays false of the caller, which carries connections of other programs: /tmp/a, /tmp/x",
+	)
+	unmet({"relays": false}, {"relays": null}, "requires relays false of the caller, which carries connections of other programs: ")
+}
+
+test_a_policy_can_require_a_container if {
+	inside := {"processes": [{"container": container, "pod": "p-1"}, {"container": container, "pod": "p-1"}]}
+	met({"container": container}, inside)
+	met({"container": substring(container, 0, 12)}, inside)
+	met({"pod": "p-1"}, inside)
+	met({"pod": "p-1", "container": container, "relays": false}, inside)
+	unmet({"container": "000000000000"}, inside, sprintf(
+		"requires container 000000000000 of the caller, which runs in %s",
+		[container],
+	))
+	every short in ["4f5a", "", "4F5A00000000", ".*", "............"] {
+		not demanded({"container": short}, "whole.example", inside).allow
+	}
+	unmet({"pod": ""}, inside, "requires pod  of the caller, which runs in p-1")
+	every value in [null, 12, ["p-1"]] {
+		every key in ["pod", "container"] {
+			not demanded({key: value}, "whole.example", inside).allow
+		}
+	}
+	unmet(
+		{"container": container},
+		{"processes": [{"container": container, "pod": null}, {"container": null, "pod": null}]},
+		sprintf("requires container %s of the caller, which runs in %s, none", [container, container]),
+	)
+	not demanded({"container": container}, "whole.example", {}).allow
+	not demanded({"pod": "p-1"}, "whole.example", {"processes": [{"container": null, "pod": null}]}).allow
+}
+
+test_a_requirement_nobody_knows_is_not_met if {
+	unmet({"user": 1000}, {}, "requires user 1000 of the caller, and that is no requirement known here")
+	every malformed in [null, "proven", ["relays"], true, [], ""] {
+		unmet(malformed, {}, "has a require that is not a mapping")
+	}
+	met({}, {})
+}
+
+test_a_missing_key_meets_no_requirement if {
+	every key in object.keys(known) {
+		document := json.remove(question("/usr/bin/curl", "whole.example", 443), [concat("/", ["identity", key])])
+		every required in [{"assurance": "proven"}, {"relays": false, "assurance": "proven"}, {"container": container}] {
+			answer := egress.decision with input as document with data.network_policies as demanding(required)
+			not answer.allow
+		}
+	}
 }
 
 test_the_example_policy if {
