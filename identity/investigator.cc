@@ -334,11 +334,9 @@ Grade grade_of(const std::vector<Process>& processes, std::size_t sockets) {
   return one_image ? Grade::shared : Grade::ambiguous;
 }
 
-std::optional<std::string> difference(const Identity& before, const Identity& now) {
-  if (before.reason) return "no owner was found before: there is nothing to confirm";
-  if (now.reason)
-    return "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " +
-           now.detail;
+namespace {
+
+std::optional<std::string> other_owner(const Identity& before, const Identity& now) {
   if (before.inode != now.inode)
     return "the socket is another: inode " + std::to_string(now.inode) + " instead of " +
            std::to_string(before.inode);
@@ -363,6 +361,20 @@ std::optional<std::string> difference(const Identity& before, const Identity& no
   if (before.grade != now.grade)
     return "the grade is " + std::string(name(now.grade)) + " instead of " +
            std::string(name(before.grade));
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Change> difference(const Identity& before, const Identity& now) {
+  if (before.reason) return Change{"no owner was found before: there is nothing to confirm", false};
+  if (now.reason) {
+    const bool closed = now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
+    return Change{
+        "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " + now.detail,
+        closed};
+  }
+  if (auto what = other_owner(before, now)) return Change{std::move(*what), false};
   return std::nullopt;
 }
 

@@ -61,8 +61,8 @@ class ProcInvestigator final : public Investigator {
 // The grade of `processes`, which hold `sockets` different sockets. Neither is empty or 0.
 [[nodiscard]] Grade grade_of(const std::vector<Process>& processes, std::size_t sockets);
 
-// What is different in `now`, in one sentence, from what was found before; nullopt when it is the
-// same socket, held by the same processes running the same images.
-[[nodiscard]] std::optional<std::string> difference(const Identity& before, const Identity& now);
+// What is different in `now` from what was found before; nullopt when it is the same socket, held
+// by the same processes running the same images.
+[[nodiscard]] std::optional<Change> difference(const Identity& before, const Identity& now);
 
 }  // namespace warder::identity

@@ -19,6 +19,13 @@ struct Connection {
   std::optional<net::Endpoint> original_destination;
 };
 
+// What is different from a former look.
+struct Change {
+  std::string what;  // one sentence
+  // Nobody has the socket any more: no other program came into its place.
+  bool closed = false;
+};
+
 // A lookup that is under way. Destroying it cancels: the callback never runs afterwards.
 class Lookup {
  public:
@@ -31,9 +38,8 @@ class Lookup {
 class Resolver {
  public:
   using Callback = std::function<void(Identity)>;
-  // nullopt: the same socket, held by the same processes running the same images. Otherwise what
-  // changed, in one sentence.
-  using ConfirmCallback = std::function<void(std::optional<std::string> changed)>;
+  // nullopt: the same socket, held by the same processes running the same images.
+  using ConfirmCallback = std::function<void(std::optional<Change> change)>;
 
   virtual ~Resolver() = default;
 

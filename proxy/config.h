@@ -69,6 +69,11 @@ struct Config {
     std::chrono::milliseconds linger{2000};  // how long a refused client may go on writing
   } timeouts;
 
+  struct Tunnels {
+    // After the opening, the caller is looked at once more.
+    std::chrono::milliseconds identity_check{1000};
+  } tunnels;
+
   struct Dns {
     std::string server;  // empty: resolv.conf(5)
   } dns;

@@ -262,6 +262,10 @@ constexpr std::array kKeys{
     text_key<&C::dns, &C::Dns::server, read_dns_server>(
         "dns.server", "The only DNS server to ask, as `address:port`; empty: resolv.conf(5)."),
     reauthorize_key(),
+    duration_key<&C::tunnels, &C::Tunnels::identity_check>(
+        "tunnels.identity_check",
+        "How long after its opening a tunnel's caller is looked at once more; another one closes "
+        "it."),
     workers_key(),
     with_flag(choice_key<&C::log, &C::Log::level, read_level>(
                   "log.level", "`debug`, `info`, `warn` or `error`. Denials are `warn`."),

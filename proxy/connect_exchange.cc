@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <set>
 #include <utility>
 
 namespace warder::proxy {
@@ -11,6 +12,8 @@ namespace warder::proxy {
 namespace {
 
 constexpr int kRetryAfterSeconds = 5;
+// So often the caller may have become another between its look-up and the opening.
+constexpr int kCallerChanges = 3;
 
 std::vector<net::IpRange> ranges(const std::vector<std::string>& texts) {
   std::vector<net::IpRange> parsed;
@@ -19,6 +22,16 @@ std::vector<net::IpRange> ranges(const std::vector<std::string>& texts) {
     if (const auto range = net::IpRange::parse(text)) parsed.push_back(*range);
   }
   return parsed;
+}
+
+// Whether the same executables have the connection, whatever the number of their processes.
+bool same_programs(const identity::Identity& before, const identity::Identity& now) {
+  const auto images = [](const identity::Identity& of) {
+    std::set<identity::FileId> set;
+    for (const identity::Process& process : of.processes) set.insert(process.image);
+    return set;
+  };
+  return !now.reason && images(before) == images(now);
 }
 
 std::string dial_code(const Error& error) {
@@ -52,16 +65,19 @@ ConnectExchange::ConnectExchange(Services& services, Listener& listener,
 
 void ConnectExchange::begin(identity::Identity identity, std::int64_t identity_us) {
   assert(state_ == State::identifying);
-  identity_ = std::move(identity);
   record_.identity_us = identity_us;
-  describe_identity(identity_, record_);
   services_.metrics.observe_identity(std::chrono::microseconds(identity_us));
-  identity_slot_ = services_.limits.take_identity(identity_key(identity_, record_.subject.client));
-  if (identity_slot_) {
-    ask();
-    state_ = State::deciding;
-  }
+  identified(std::move(identity));
   advance();
+}
+
+void ConnectExchange::identified(identity::Identity identity) {
+  identity_ = std::move(identity);
+  describe_identity(identity_, record_);
+  identity_slot_.reset();
+  identity_slot_ = services_.limits.take_identity(identity_key(identity_, record_.subject.client));
+  state_ = identity_slot_ ? State::deciding : State::over_limit;
+  if (identity_slot_) ask();
 }
 
 void ConnectExchange::advance() {
@@ -80,12 +96,14 @@ void ConnectExchange::advance() {
 
 ConnectExchange::Next ConnectExchange::step() {
   switch (state_) {
-    case State::identifying:
+    case State::identifying: return Next::wait;
+    case State::over_limit:
       retry_after_s_ = kRetryAfterSeconds;
       return refuse(Verdict::error, "identity_limit",
                     "This program has as many connections open as one program may have.", 429);
     case State::deciding: return do_deciding();
     case State::confirming: return do_confirming();
+    case State::looking_anew: return do_looking_anew();
     case State::resolving: return do_resolving();
     case State::dialling: return do_dialling();
     case State::done: break;
@@ -94,6 +112,7 @@ ConnectExchange::Next ConnectExchange::step() {
 }
 
 void ConnectExchange::ask() {
+  answer_.reset();
   asked_at_ns_ = uv_hrtime();
   call_ = services_.opa.ask(connect_query(record_.subject, identity_),
                             [this](Result<opa::Decision> answer) {
@@ -132,21 +151,40 @@ ConnectExchange::Next ConnectExchange::do_deciding() {
 }
 
 void ConnectExchange::look_again() {
+  change_.reset();
   second_look_ = services_.identities.confirm(connection_, identity_, services_.loop,
-                                              [this](std::optional<std::string> changed) {
-                                                changed_ = std::move(changed);
+                                              [this](std::optional<identity::Change> change) {
+                                                change_ = std::move(change);
                                                 advance();
                                               });
 }
 
 ConnectExchange::Next ConnectExchange::do_confirming() {
-  if (!changed_) return Next::wait;
-  if (*changed_) {
-    return refuse(Verdict::deny, "client_raced",
-                  fmt::format("The caller changed while its request was decided: {}.", **changed_),
-                  403);
-  }
-  return look_up();
+  if (!change_) return Next::wait;
+  if (!*change_) return look_up();
+  const identity::Change& change = **change_;
+  if (change.closed || ++changes_ >= kCallerChanges) return refuse_changed(change.what);
+  second_look_ =
+      services_.identities.start(connection_, services_.loop, [this](identity::Identity identity) {
+        now_ = std::move(identity);
+        advance();
+      });
+  state_ = State::looking_anew;
+  return Next::again;
+}
+
+// A program that has started another copy of itself meanwhile is asked about again. In the place of
+// one that became another program, or let one have its connection, nobody is.
+ConnectExchange::Next ConnectExchange::do_looking_anew() {
+  if (!now_) return Next::wait;
+  if (!same_programs(identity_, *now_)) return refuse_changed((*change_)->what);
+  identified(std::move(*std::exchange(now_, std::nullopt)));
+  return Next::again;
+}
+
+ConnectExchange::Next ConnectExchange::refuse_changed(const std::string& what) {
+  return refuse(Verdict::deny, "client_raced",
+                fmt::format("The caller changed while its request was decided: {}.", what), 403);
 }
 
 ConnectExchange::Next ConnectExchange::look_up() {

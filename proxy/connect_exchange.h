@@ -47,18 +47,31 @@ class ConnectExchange {
   // Nobody waits for the outcome any more, because the client or the proxy went away: writes the
   // record and cancels; the listener is not called.
   void abandon(std::string code, std::string reason);
+  // Who it was opened for.
+  [[nodiscard]] const identity::Identity& identity() const { return identity_; }
   // Ids and facts as known by now, for the tunnel's record.
   [[nodiscard]] const Subject& subject() const { return record_.subject; }
 
  private:
-  enum class State { identifying, deciding, confirming, resolving, dialling, done };
+  enum class State {
+    identifying,
+    over_limit,
+    deciding,
+    confirming,
+    looking_anew,
+    resolving,
+    dialling,
+    done
+  };
   enum class Next { wait, again, opened, refused };
 
+  void identified(identity::Identity identity);
   // The only function that changes state_.
   void advance();
   Next step();
   Next do_deciding();
   Next do_confirming();
+  Next do_looking_anew();
   Next do_resolving();
   Next do_dialling();
   void ask();
@@ -68,6 +81,7 @@ class ConnectExchange {
   // Fill in the outcome; the record is written by advance().
   Next refuse(Verdict verdict, std::string code, std::string reason, int status);
   Next refuse(const Error& error);
+  Next refuse_changed(const std::string& what);
 
   Services& services_;
   Listener& listener_;
@@ -86,7 +100,9 @@ class ConnectExchange {
   std::unique_ptr<opa::Call> call_;
   std::optional<Result<opa::Decision>> answer_;
   std::unique_ptr<identity::Lookup> second_look_;
-  std::optional<std::optional<std::string>> changed_;
+  std::optional<std::optional<identity::Change>> change_;
+  std::optional<identity::Identity> now_;
+  int changes_ = 0;  // of the caller, since the first look
   std::unique_ptr<net::NameLookup> lookup_;
   std::optional<Result<std::vector<net::IpAddress>>> addresses_;
   std::unique_ptr<Dial> dial_;

@@ -184,6 +184,27 @@ void Connection::on_opened(Dialled origin) {
   if (!relay) return relay_ended({0, 0, ClosedBy::proxy, describe(relay.error())});
   relay_ = std::move(*relay);
   services_.metrics.tunnel_opened();
+  // Nobody was known at the opening, so nobody can have taken their place.
+  if (exchange_->identity().grade != identity::Grade::unresolved) {
+    deadline_.start(services_.config.tunnels.identity_check);
+  }
+}
+
+void Connection::check_caller() {
+  identity_lookup_ = services_.identities.confirm(
+      caller_, exchange_->identity(), services_.loop,
+      [this](const std::optional<identity::Change>& change) { caller_checked(change); });
+}
+
+void Connection::caller_checked(const std::optional<identity::Change>& change) {
+  // One that has closed its end may still have bytes on the way to the origin.
+  if (!change || change->closed) return;
+  services_.records.write(Diagnostic{
+      LogLevel::warn,
+      "caller_changed",
+      "A tunnel is closed because its caller is not the one any more that it was opened for.",
+      {{"request_id", tunnel_subject_.request_id}, {"changed", change->what}}});
+  relay_->end("caller_changed");
 }
 
 void Connection::on_refused(Refusal refusal) {
@@ -260,12 +281,15 @@ void Connection::discard() {
 }
 
 void Connection::on_deadline() {
+  if (state_ == State::relaying) return check_caller();
   if (state_ != State::reading_head) return close();
   head_ = reader_.partial();
   refuse_request(408, "head_timeout", "The request head did not arrive in time.");
 }
 
 void Connection::relay_ended(const RelayEnd& end) {
+  identity_lookup_.reset();
+  deadline_.stop();
   if (relay_) services_.metrics.tunnel_closed(end.bytes_up, end.bytes_down);
   services_.records.write(
       TunnelRecord{tunnel_subject_, end.bytes_up, end.bytes_down,

@@ -68,6 +68,9 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
   void flush_refusal();
   void discard();
   void on_deadline();
+  // The caller of an open tunnel, looked at once more.
+  void check_caller();
+  void caller_checked(const std::optional<identity::Change>& change);
   void relay_ended(const RelayEnd& end);
   void close();
 
@@ -79,7 +82,7 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
   State state_ = State::reading_head;
   std::optional<ConnectionLimits::Slot> slot_;
   std::unique_ptr<net::FdWatcher> watcher_;
-  net::Timer deadline_;  // of the head, then of lingering
+  net::Timer deadline_;  // of the head, then of lingering; of an open tunnel, the next look
   std::string request_id_;
 
   identity::Connection caller_;

@@ -26,6 +26,15 @@ opa::QueryProcess query_process(const identity::Process& process) {
 }  // namespace
 
 void describe_identity(const identity::Identity& identity, DecisionRecord& record) {
+  // Said of an earlier look at the same caller, it must not stay.
+  record.subject.binary.reset();
+  record.subject.pid.reset();
+  record.subject.uid.reset();
+  record.scope.reset();
+  record.causes.clear();
+  record.identity_reason.reset();
+  record.identity_detail.reset();
+  record.holders.clear();
   if (const std::string* binary = identity.binary()) record.subject.binary = *binary;
   if (!identity.processes.empty()) {
     record.subject.pid = identity.processes.front().pid;

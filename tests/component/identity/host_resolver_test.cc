@@ -37,8 +37,8 @@ class ResolverTest : public testing::LoopFixture {
     bool done = false;
     std::optional<std::string> changed;
     const auto lookup =
-        resolver_->confirm(connection, before, loop(), [&](std::optional<std::string> what) {
-          changed = std::move(what);
+        resolver_->confirm(connection, before, loop(), [&](std::optional<Change> change) {
+          if (change) changed = std::move(change->what);
           done = true;
         });
     REQUIRE(run_until([&] { return done; }));

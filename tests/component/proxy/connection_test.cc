@@ -17,6 +17,8 @@ using warder::testing::deny_decision;
 using warder::testing::GateFixture;
 using warder::testing::known_caller;
 
+namespace identity = warder::identity;
+
 TEST_CASE_METHOD(GateFixture, "an allowed CONNECT becomes a tunnel") {
   open_tunnel();
   net::UniqueFd far = accept_origin();
@@ -89,9 +91,89 @@ TEST_CASE_METHOD(GateFixture, "a caller that changed before the opening gets no 
   reach_decision(origin.at.text());
   opa.calls.answer(allow_decision());
   wait_for([this] { return resolver.second.open() == 1; });
-  resolver.second.answer("process 4711 runs another image");
+  SECTION("by closing its end") {
+    resolver.second.answer(identity::Change{"the socket has no owner", true});
+  }
+  SECTION("by becoming another program") {
+    resolver.second.answer(identity::Change{"process 4711 runs another image", false});
+    wait_for([this] { return resolver.first.open() == 1; });
+    identity::Identity other = known_caller();
+    other.processes.front().image = {1, 3};
+    resolver.first.answer(other);
+  }
+  SECTION("into one that can't be found") {
+    resolver.second.answer(identity::Change{"process 4711 let go of it", false});
+    wait_for([this] { return resolver.first.open() == 1; });
+    resolver.first.answer(identity::Identity{});
+  }
   CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (client_raced)\r\n"));
+  CHECK(opa.calls.asked() == 1);
   CHECK_FALSE(accept_origin());
+}
+
+TEST_CASE_METHOD(GateFixture, "a caller that has started a copy of itself is asked about again") {
+  identity::Identity two = known_caller();
+  two.processes.push_back(two.processes.front());
+  two.processes.back().pid = 4712;
+  two.grade = identity::Grade::shared;
+  const auto change = [&] {
+    opa.calls.answer(allow_decision());
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(identity::Change{"process 4712 holds the socket too now", false});
+  };
+  reach_decision(origin.at.text());
+  change();
+  wait_for([this] { return resolver.first.open() == 1; });
+  resolver.first.answer(two);
+  wait_for([this] { return opa.calls.open() == 1; });
+  CHECK(opa.queries.back().identity.grade == "shared");
+  CHECK(opa.queries.back().identity.processes.size() == 2);
+
+  SECTION("and gets its tunnel") {
+    opa.calls.answer(allow_decision());
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    wait_for([this] { return !records.decisions.empty(); });
+    CHECK(records.decisions.back().code == "allowed");
+    CHECK(records.decisions.back().grade == "shared");
+  }
+  SECTION("but not for ever") {
+    change();
+    wait_for([this] { return resolver.first.open() == 1; });
+    resolver.first.answer(two);
+    wait_for([this] { return opa.calls.open() == 1; });
+    change();
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (client_raced)\r\n"));
+    CHECK(opa.calls.asked() == 3);
+  }
+}
+
+TEST_CASE_METHOD(GateFixture, "the caller of an open tunnel is looked at once more") {
+  config.tunnels.identity_check = std::chrono::milliseconds(1);
+  open_tunnel();
+  wait_for([this] { return resolver.second.open() == 1; });
+  SECTION("another one ends it") {
+    resolver.second.answer(identity::Change{"process 4711 runs /usr/bin/other now", false});
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "caller_changed");
+    CHECK(records.diagnostics.back().event == "caller_changed");
+  }
+  SECTION("the same one goes on") {
+    resolver.second.answer(std::nullopt);
+    run_turns(5);
+    CHECK_FALSE(closed());
+  }
+  SECTION("one that has closed its end is left to be drained") {
+    resolver.second.answer(identity::Change{"the socket has no owner", true});
+    run_turns(5);
+    CHECK_FALSE(closed());
+  }
+  SECTION("one that ends first is not looked at") {
+    client.reset();
+    (void)accept_origin();
+    wait_for([this] { return closed(); });
+    CHECK(resolver.second.open() == 0);
+  }
 }
 
 TEST_CASE_METHOD(GateFixture, "an address outside what policy allows is refused undialled") {

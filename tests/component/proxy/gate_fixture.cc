@@ -33,8 +33,8 @@ std::unique_ptr<identity::Lookup> GateResolver::start(const identity::Connection
 std::unique_ptr<identity::Lookup> GateResolver::confirm(const identity::Connection&,
                                                         const identity::Identity&, net::Loop&,
                                                         ConfirmCallback callback) {
-  return std::make_unique<Asked<identity::Lookup, std::optional<std::string>>>(second,
-                                                                               std::move(callback));
+  return std::make_unique<Asked<identity::Lookup, std::optional<identity::Change>>>(
+      second, std::move(callback));
 }
 
 std::unique_ptr<opa::Call> GateOpa::ask(const opa::Query& query, Callback callback) {

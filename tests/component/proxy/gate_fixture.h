@@ -53,7 +53,7 @@ class GateQuestions {
 class GateResolver final : public identity::Resolver {
  public:
   GateQuestions<identity::Identity> first;
-  GateQuestions<std::optional<std::string>> second;
+  GateQuestions<std::optional<identity::Change>> second;
 
   std::unique_ptr<identity::Lookup> start(const identity::Connection& connection, net::Loop& loop,
                                           Callback callback) override;

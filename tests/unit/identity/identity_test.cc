@@ -78,15 +78,17 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
 
   Identity now = before;
   now.inode = 4712;
-  CHECK(difference(before, now) == "the socket is another: inode 4712 instead of 4711");
+  CHECK(difference(before, now)->what == "the socket is another: inode 4712 instead of 4711");
 
   now = before;
   now.processes[0] = process(7, "/usr/bin/wget", kWget);
-  CHECK(difference(before, now) == "process 7 runs /usr/bin/wget now instead of /usr/bin/curl");
+  CHECK(difference(before, now)->what ==
+        "process 7 runs /usr/bin/wget now instead of /usr/bin/curl");
 
   now = before;
   now.processes[0].start_time = 200;
-  CHECK(difference(before, now) == "process 7 (/usr/bin/curl) is another process than before");
+  CHECK(difference(before, now)->what ==
+        "process 7 (/usr/bin/curl) is another process than before");
 
   now = before;
   now.processes[0].binary.reset();
@@ -94,16 +96,18 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
 
   const Identity both =
       found({process(7, "/usr/bin/curl", kCurl), process(8, "/usr/bin/curl", kCurl)});
-  CHECK(difference(before, both) == "process 8 (/usr/bin/curl) holds the socket too now");
-  CHECK(difference(both, before) == "process 8 (/usr/bin/curl) holds the socket no longer");
+  CHECK(difference(before, both)->what == "process 8 (/usr/bin/curl) holds the socket too now");
+  CHECK(difference(both, before)->what == "process 8 (/usr/bin/curl) holds the socket no longer");
 
   now = before;
   now.grade = Grade::ambiguous;
-  CHECK(difference(before, now) == "the grade is ambiguous instead of exact");
+  CHECK(difference(before, now)->what == "the grade is ambiguous instead of exact");
 
   Identity gone;
   gone.reason = Reason::client_gone;
-  CHECK(difference(before, gone));
+  CHECK(difference(before, gone)->closed);
+  gone.reason = Reason::raced;
+  CHECK_FALSE(difference(before, gone)->closed);
   CHECK(difference(gone, before));
   CHECK(difference(gone, gone));
 }
