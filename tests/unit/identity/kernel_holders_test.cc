@@ -1,0 +1,386 @@
+#include "identity/kernel_holders.h"
+
+#include <netinet/tcp.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <map>
+
+namespace warder::identity {
+namespace {
+
+using Proof = SocketHolders::Proof;
+using std::chrono::microseconds;
+
+constexpr FoundSocket kSocket{4711, 99};
+
+// A kernel in a few maps. `on_pass` changes it before the n-th pass.
+struct ScriptedKernel : KernelView, HolderFinder {
+  struct Shown {
+    pid_t pid;
+    int descriptor;
+    std::uint64_t table;
+    std::uint32_t waiting = 0;
+    bool steady = true;
+    std::uint64_t inode = kSocket.inode;
+  };
+  std::map<pid_t, KernelTask> tasks;
+  std::vector<Shown> shown;
+  std::map<std::uint64_t, std::uint64_t> references;  // by inode
+  std::map<std::uint64_t, Connector> connectors;      // by cookie
+  std::vector<OtherSocket> others;
+  bool others_complete = true;
+  bool broken = false, record_broken = false;
+  int passes = 0, full_passes = 0, walks = 0;
+  microseconds slept{0};
+  std::function<void(int)> on_pass;
+
+  Result<std::optional<Connector>> connector(std::uint64_t cookie) override {
+    if (record_broken) return fail(Errc::system, "no record");
+    const auto found = connectors.find(cookie);
+    if (found == connectors.end()) return std::optional<Connector>{};
+    return std::optional<Connector>{found->second};
+  }
+  Result<SocketPass> pass(std::span<const std::uint64_t> inodes, pid_t pid,
+                          bool with_others) override {
+    ++passes;
+    full_passes += pid == 0 ? 1 : 0;
+    if (on_pass) on_pass(passes);
+    if (broken) return fail(Errc::system, "no iterator");
+    SocketPass pass;
+    std::map<pid_t, std::size_t> index;
+    for (const Shown& one : shown) {
+      if (pid != 0 && one.pid != pid) continue;
+      if (std::find(inodes.begin(), inodes.end(), one.inode) == inodes.end()) continue;
+      const auto [at, first] = index.try_emplace(one.pid, pass.tasks.size());
+      if (first) pass.tasks.push_back({tasks[one.pid], {}});
+      pass.held.push_back({at->second, one.pid, one.descriptor, one.inode, one.table,
+                           references[one.inode], one.waiting, one.steady});
+    }
+    if (with_others) {
+      pass.others = others;
+      pass.others_complete = others_complete;
+    }
+    return pass;
+  }
+  HolderScan find(std::span<const FoundSocket> sockets) override {
+    ++walks;
+    HolderScan scan;
+    for (const FoundSocket& socket : sockets) scan.by_inode[socket.inode].holders = {{5, 5, {}}};
+    scan.unreadable = 2;
+    return scan;
+  }
+  std::optional<std::string> changed(const FoundSocket&, const SocketHolders&) override {
+    return "the walk says so";
+  }
+
+  void add(pid_t pid, int descriptor, std::uint64_t inode = kSocket.inode) {
+    if (!tasks.contains(pid)) tasks[pid] = {pid, 1000U + static_cast<unsigned>(pid), 1, {1, 0, 7}};
+    shown.push_back({pid, descriptor, 100U + static_cast<unsigned>(pid), 0, true, inode});
+    ++references[inode];
+  }
+  void connected_by(pid_t pid) { connectors[kSocket.cookie] = {tasks[pid], 1000}; }
+  // The table of section 3: `pid` connected and has descriptor 3.
+  void plain(pid_t pid) {
+    add(pid, 3);
+    connected_by(pid);
+  }
+
+  KernelHolders finder() {
+    return {*this, *this, [this](microseconds time) { slept += time; }};
+  }
+  SocketHolders look() {
+    auto holders = finder();
+    const auto scan = holders.find({&kSocket, 1});
+    CHECK(scan.unreadable == 0);
+    return scan.by_inode.at(kSocket.inode);
+  }
+};
+
+std::vector<pid_t> pids(const SocketHolders& who) {
+  std::vector<pid_t> all;
+  for (const Holder& holder : who.holders) all.push_back(holder.pid);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a plain client is proven by one pass over the process that connected", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::complete);
+  CHECK(pids(who) == std::vector<pid_t>{7});
+  CHECK(who.holders.front().kernel->task == kernel.tasks[7]);
+  CHECK(who.connector->task.pid == 7);
+  CHECK(who.connector_asked);
+  CHECK(who.accepted_known);
+  CHECK(who.accepted.empty());
+  CHECK(who.account == "1 reference: 1 descriptor");
+  CHECK(kernel.passes == 1);
+}
+
+TEST_CASE("several descriptors of one process count when two looks agree", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.add(7, 4);
+  const SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::complete);
+  CHECK(pids(who) == std::vector<pid_t>{7});
+  CHECK(kernel.passes == 2);
+  CHECK(kernel.full_passes == 0);
+}
+
+TEST_CASE("a descriptor that moves does not stand for two references", "[identity]") {
+  // 3 is closed after it was seen and 4 is made of it; one more reference is parked all the time.
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.shown.push_back({7, 4, 107});
+  kernel.references[kSocket.inode] = 2;
+  kernel.on_pass = [&](int n) {
+    if (n >= 2) kernel.shown.resize(1);
+  };
+  const SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::hidden);
+  CHECK(who.account == "2 references: 1 descriptor, 1 held out of sight");
+}
+
+TEST_CASE("a shared table is one holder of references", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  SECTION("threads") {
+    kernel.shown.push_back({7, 3, 107});
+    CHECK(kernel.look().proof == Proof::complete);
+    kernel.references[kSocket.inode] = 2;
+    CHECK(kernel.look().proof == Proof::hidden);
+  }
+  SECTION("processes") {
+    kernel.connectors.clear();
+    kernel.add(8, 3);
+    kernel.shown.back().table = 107;
+    CHECK(kernel.look().proof == Proof::hidden);
+    kernel.references[kSocket.inode] = 1;
+    const SocketHolders who = kernel.look();
+    CHECK(who.proof == Proof::complete);
+    CHECK(pids(who) == std::vector<pid_t>{7, 8});
+  }
+}
+
+TEST_CASE("what another process has is found by a pass over all", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.add(9, 3);  // forked, or copied with pidfd_getfd
+  const SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::complete);
+  CHECK(pids(who) == std::vector<pid_t>{7, 9});
+  CHECK(who.account == "2 references: 2 descriptors");
+  CHECK(kernel.full_passes == 2);
+}
+
+TEST_CASE("a reference out of sight stays left over", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  ++kernel.references[kSocket.inode];  // parked, or registered with io_uring
+  SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::hidden);
+  CHECK(pids(who) == std::vector<pid_t>{7});
+  CHECK(who.account == "2 references: 1 descriptor, 1 held out of sight");
+  CHECK(kernel.slept < microseconds{12'000});
+
+  kernel.shown.clear();  // its own descriptor closed
+  who = kernel.look();
+  CHECK(who.proof == Proof::hidden);
+  CHECK(who.holders.empty());
+  CHECK(who.connector->task.pid == 7);
+}
+
+TEST_CASE("a waiting call is one reference, and not more", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.shown.front().waiting = 1;  // poll, select, or a blocked read with threads
+  kernel.references[kSocket.inode] = 2;
+  CHECK(kernel.look().proof == Proof::complete);
+  CHECK(kernel.look().account == "2 references: 1 descriptor, 1 waiting call");
+  CHECK(kernel.full_passes == 0);
+
+  // Two descriptors of a table show the same calls.
+  kernel.add(7, 4);
+  kernel.shown.back().waiting = 1;
+  CHECK(kernel.look().proof == Proof::complete);
+
+  ++kernel.references[kSocket.inode];  // and one parked
+  CHECK(kernel.look().proof == Proof::hidden);
+  CHECK(kernel.look().account ==
+        "4 references: 2 descriptors, 1 waiting call, 1 held out of sight");
+}
+
+TEST_CASE("counts that move are looked at until they stand still", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  SECTION("a call that just runs") {
+    kernel.references[kSocket.inode] = 2;
+    kernel.on_pass = [&](int n) { kernel.references[kSocket.inode] = n < 4 ? 2 : 1; };
+    CHECK(kernel.look().proof == Proof::complete);
+    CHECK(kernel.full_passes == 3);
+  }
+  SECTION("calls that begin and end") {
+    kernel.shown.front().steady = false;
+    kernel.on_pass = [&](int n) { kernel.shown.front().steady = n >= 2; };
+    CHECK(kernel.look().proof == Proof::complete);
+    CHECK(kernel.full_passes == 0);
+  }
+  SECTION("never") {
+    kernel.on_pass = [&](int n) {
+      kernel.references[kSocket.inode] = 2 + static_cast<unsigned>(n) % 2;
+    };
+    CHECK(kernel.look().proof == Proof::moving);
+    kernel.on_pass = {};
+    kernel.shown.front().steady = false;
+    CHECK(kernel.look().proof == Proof::moving);
+  }
+  SECTION("more descriptors than references") {
+    kernel.shown.push_back({7, 4, 107});
+    CHECK(kernel.look().proof == Proof::moving);
+  }
+  CHECK(kernel.slept < microseconds{12'000});
+}
+
+TEST_CASE("a connection without a record is counted everywhere", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.add(7, 3);
+  SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::complete);
+  CHECK(who.connector_asked);
+  CHECK_FALSE(who.connector);
+  CHECK(kernel.full_passes == 1);
+
+  kernel.record_broken = true;
+  who = kernel.look();
+  CHECK(who.proof == Proof::complete);
+  CHECK_FALSE(who.connector_asked);
+}
+
+TEST_CASE("a holder without a number here can't be named", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.add(7, 3);
+  kernel.add(0, 5);
+  kernel.connected_by(0);
+  SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::hidden);
+  CHECK(pids(who) == std::vector<pid_t>{7});
+  CHECK(who.account.find("another PID namespace") != std::string::npos);
+  kernel.shown.erase(kernel.shown.begin());
+  --kernel.references[kSocket.inode];
+  who = kernel.look();
+  CHECK(who.proof == Proof::hidden);
+  CHECK(who.holders.empty());
+}
+
+TEST_CASE("one pass over all serves all sockets that need it", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const std::vector<FoundSocket> sockets{kSocket, {4712, 0}, {4713, 0}};
+  kernel.add(8, 3, 4712);
+  kernel.add(9, 3, 4713);
+  auto finder = kernel.finder();
+  const auto scan = finder.find(sockets);
+  CHECK(scan.by_inode.size() == 3);
+  for (const auto& [inode, who] : scan.by_inode) CHECK(who.proof == Proof::complete);
+  CHECK(kernel.full_passes == 1);
+}
+
+TEST_CASE("where the view fails the walk is asked, and nothing is proven", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.broken = true;
+  auto finder = kernel.finder();
+  const auto scan = finder.find({&kSocket, 1});
+  const SocketHolders& who = scan.by_inode.at(kSocket.inode);
+  CHECK(who.proof == Proof::uncounted);
+  CHECK(pids(who) == std::vector<pid_t>{5});
+  CHECK(who.connector->task.pid == 7);
+  CHECK_FALSE(who.accepted_known);
+  CHECK(scan.unreadable == 2);
+  CHECK(who.account.find("no iterator") != std::string::npos);
+  CHECK(finder.changed(kSocket, who) == "the walk says so");
+}
+
+TEST_CASE("the second look tells what changed", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const SocketHolders who = kernel.look();
+  auto finder = kernel.finder();
+  CHECK_FALSE(finder.changed(kSocket, who));
+  KernelTask& task = kernel.tasks[7];
+  SECTION("the same, waiting now") {
+    kernel.shown.front().waiting = 1;
+    ++kernel.references[kSocket.inode];
+    CHECK_FALSE(finder.changed(kSocket, who));
+  }
+  SECTION("exec of the same program") {
+    ++task.executions;
+    CHECK(finder.changed(kSocket, who) == "process 7 has executed a program since");
+  }
+  SECTION("a used number") {
+    ++task.start_ns;
+    CHECK(finder.changed(kSocket, who) == "process 7 is another process than before");
+  }
+  SECTION("closed") {
+    kernel.shown.clear();
+    CHECK(finder.changed(kSocket, who) == "process 7 let go of the socket");
+  }
+  SECTION("handed on") {
+    kernel.add(8, 3);
+    CHECK(finder.changed(kSocket, who) ==
+          "the holders had all its references, and now: 2 references: 1 descriptor, 1 held out of "
+          "sight");
+  }
+  SECTION("can't be looked at") {
+    kernel.broken = true;
+    CHECK(finder.changed(kSocket, who).has_value());
+  }
+  SECTION("a call that just runs") {
+    kernel.references[kSocket.inode] = 2;
+    kernel.passes = 0;
+    kernel.on_pass = [&](int n) { kernel.references[kSocket.inode] = n < 3 ? 2 : 1; };
+    CHECK_FALSE(finder.changed(kSocket, who));
+  }
+}
+
+TEST_CASE("connections that were opened to a holder are told", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const auto end = [](std::uint16_t port) {
+    return net::Endpoint{net::IpAddress::v4({127, 0, 0, 1}), port};
+  };
+  kernel.others = {
+      {1, 0, TCP_LISTEN, end(1080), {}},
+      {2, 0, TCP_ESTABLISHED, end(1080), end(5000)},   // accepted
+      {3, 55, TCP_ESTABLISHED, end(1080), end(5001)},  // accepted, asked for its cookie
+      {4, 56, TCP_ESTABLISHED, end(5002), end(80)},    // its own
+      {kSocket.inode, 99, TCP_ESTABLISHED, end(5003), end(3128)}};
+  kernel.connectors[56] = {kernel.tasks[7], 0};
+  SocketHolders who = kernel.look();
+  REQUIRE(who.accepted.size() == 2);
+  CHECK(who.accepted[0].inode == 2);
+  CHECK(who.accepted[1].inode == 3);
+  CHECK(who.accepted_known);
+  CHECK(kernel.passes == 1);
+
+  kernel.others_complete = false;
+  CHECK_FALSE(kernel.look().accepted_known);
+  kernel.others_complete = true;
+  for (std::uint64_t i = 0; i < 20; ++i)
+    kernel.others.push_back({100 + i, 0, TCP_ESTABLISHED, end(1080), end(6000)});
+  who = kernel.look();
+  CHECK(who.accepted.size() == 16);
+  CHECK_FALSE(who.accepted_known);
+
+  // Of holders found by the pass over all too.
+  kernel.others.resize(3);
+  kernel.connectors.erase(kSocket.cookie);
+  who = kernel.look();
+  CHECK(who.accepted.size() == 2);
+  CHECK(who.accepted_known);
+}
+
+}  // namespace warder::identity
