@@ -3,6 +3,23 @@
 #include <algorithm>
 
 namespace warder::identity {
+namespace {
+
+// Whether every holder runs one executable, and nobody else can hold the connection out of sight.
+bool one_program(const Identity& identity) {
+  if (identity.grade != Grade::exact && identity.grade != Grade::shared) return false;
+  const auto in_doubt = [](Cause cause) {
+    return cause == Cause::hidden_holder || cause == Cause::image_changed ||
+           cause == Cause::image_exchanged;
+  };
+  if (std::any_of(identity.causes.begin(), identity.causes.end(), in_doubt)) return false;
+  const auto& all = identity.processes;
+  return !all.empty() && std::all_of(all.begin(), all.end(), [&](const Process& process) {
+    return process.image == all.front().image;
+  });
+}
+
+}  // namespace
 
 std::string Scope::name() const {
   switch (kind) {
@@ -14,18 +31,21 @@ std::string Scope::name() const {
 }
 
 const std::string* Identity::binary() const {
-  if (grade != Grade::exact && grade != Grade::shared) return nullptr;
-  if (processes.empty()) return nullptr;
-  const auto in_doubt = [](Cause cause) {
-    return cause == Cause::hidden_holder || cause == Cause::image_changed ||
-           cause == Cause::image_exchanged;
-  };
-  if (std::any_of(causes.begin(), causes.end(), in_doubt)) return nullptr;
-  const Process& first = processes.front();
-  if (!first.binary) return nullptr;
+  if (!one_program(*this)) return nullptr;
+  const auto& first = processes.front().binary;
+  if (!first) return nullptr;
   for (const Process& process : processes)
-    if (process.image != first.image || process.binary != first.binary) return nullptr;
-  return &*first.binary;
+    if (process.binary != first) return nullptr;
+  return &*first;
+}
+
+const std::string* Identity::sha256() const {
+  if (!one_program(*this)) return nullptr;
+  const auto& first = processes.front().sha256;
+  if (!first) return nullptr;
+  for (const Process& process : processes)
+    if (process.sha256 != first) return nullptr;
+  return &*first;
 }
 
 std::string_view name(Grade grade) {

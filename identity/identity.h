@@ -128,6 +128,9 @@ struct Identity {
   // a trusted name, and nobody else can hold it out of sight. nullptr otherwise. Lives as long as
   // this object.
   [[nodiscard]] const std::string* binary() const;
+  // The SHA-256 of that one executable, set also where it has no trusted name: what the file holds
+  // doesn't depend on what it is called. nullptr otherwise. Lives as long as this object.
+  [[nodiscard]] const std::string* sha256() const;
 };
 
 [[nodiscard]] std::string_view name(Grade grade);

@@ -127,6 +127,7 @@ void write_process(DocumentWriter& out, const QueryProcess& process) {
   out.begin_object();
   out.number("pid", process.pid);
   out.number("uid", process.uid);
+  out.number("gid", process.gid);
   out.number("start_time", process.start_time);
   out.optional_string("binary", process.binary);
   out.string("path", process.path);
@@ -134,9 +135,22 @@ void write_process(DocumentWriter& out, const QueryProcess& process) {
   out.optional_string("sha256", process.sha256);
   out.strings("role", process.role);
   out.boolean("deleted", process.deleted);
+  out.boolean("image_writable", process.image_writable);
+  out.boolean("traced", process.traced);
   out.strings("ancestors", process.ancestors);
   out.boolean("ancestors_complete", process.ancestors_complete);
   out.optional_string("container", process.container);
+  out.optional_string("pod", process.pod);
+  out.optional_string("command_line", process.command_line);
+  out.end_object();
+}
+
+void write_via(DocumentWriter& out, const QueryVia& via) {
+  out.begin_object();
+  out.number("pid", via.pid);
+  out.number("uid", via.uid);
+  out.optional_string("binary", via.binary);
+  out.string("path", via.path);
   out.end_object();
 }
 
@@ -149,6 +163,11 @@ void write_identity(DocumentWriter& out, const Query::Identity& identity) {
   out.optional_string("detail", identity.detail);
   out.optional_string("scope", identity.scope);
   out.optional_string("method", identity.method);
+  out.boolean("relays", identity.relays);
+  out.begin_array("via");
+  for (const QueryVia& via : identity.via) write_via(out, via);
+  out.end_array();
+  out.boolean("via_complete", identity.via_complete);
   out.begin_array("processes");
   for (const QueryProcess& process : identity.processes) write_process(out, process);
   out.end_array();

@@ -18,16 +18,29 @@ namespace warder::opa {
 struct QueryProcess {
   std::int64_t pid = 0;
   std::int64_t uid = 0;
+  std::int64_t gid = 0;
   std::uint64_t start_time = 0;
   std::optional<std::string> binary;
   std::string path;
   std::vector<std::string> names;
   std::optional<std::string> sha256;
-  std::vector<std::string> role;
+  std::vector<std::string> role;  // "connector", "holder"
   bool deleted = false;
+  bool image_writable = false;  // by the process itself
+  bool traced = false;
   std::vector<std::string> ancestors;
   bool ancestors_complete = true;
   std::optional<std::string> container;
+  std::optional<std::string> pod;
+  std::optional<std::string> command_line;
+};
+
+// A program that may stand behind the caller.
+struct QueryVia {
+  std::int64_t pid = 0;
+  std::int64_t uid = 0;
+  std::optional<std::string> binary;
+  std::string path;
 };
 
 struct Query {
@@ -51,6 +64,9 @@ struct Query {
     std::string grade, assurance;
     std::vector<std::string> causes;
     std::optional<std::string> reason, detail, scope, method;
+    bool relays = false;
+    bool via_complete = true;
+    std::vector<QueryVia> via;
     std::vector<QueryProcess> processes;
   } identity;
 };

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "identity/host_resolver.h"
 #include "net/address.h"
 #include "net/result.h"
 #include "opa-client/client.h"
@@ -40,11 +39,18 @@ struct Config {
   } opa;
 
   struct Identity {
-    std::vector<pid_t> sandboxes;
+    std::vector<identity::SandboxSpec> sandboxes;
+    bool discover = false;
+    bool discover_user_namespaces = false;
+    identity::HostResolverOptions::Lookup lookup = identity::HostResolverOptions::Lookup::automatic;
     std::string proc = "/proc";
     std::vector<net::Endpoint> listener_aliases;
     std::size_t queue = 4096;
     std::chrono::milliseconds timeout{5000};
+    bool command_line = false;
+    bool hash_enabled = true;
+    std::size_t hash_max_bytes = std::size_t{1} << 30;
+    std::chrono::milliseconds hash_timeout{3000};  // of one file
   } identity;
 
   struct Guard {

@@ -34,9 +34,9 @@ Values texts(const std::vector<net::IpRange>& items) {
   return values;
 }
 
-Values texts(const std::vector<pid_t>& items) {
+Values texts(const std::vector<identity::SandboxSpec>& items) {
   Values values;
-  for (const pid_t item : items) values.push_back(std::to_string(item));
+  for (const identity::SandboxSpec& item : items) values.push_back(show(item));
   return values;
 }
 
@@ -120,10 +120,9 @@ constexpr Key unquoted(Key key) {
   return key;
 }
 
-constexpr Key entries_of(Key key, std::string_view entry) {
+constexpr Key entries_of(Key key, std::span<const Key::Entry> entries) {
   key.shape = Shape::entries;
-  key.is_text = false;
-  key.entry = entry;
+  key.entries = entries;
   return key;
 }
 
@@ -162,21 +161,6 @@ constexpr Key workers_key() {
   return key;
 }
 
-constexpr Key discover_key() {
-  Key key{.name = "identity.discover", .is_text = false};
-  key.doc = "Search network namespaces nobody named. Not supported yet: only `false` is taken.";
-  key.set = [](Config& /*config*/, const Values& values) -> std::string {
-    bool wanted = false;
-    std::string problem = read_bool(values[0], wanted);
-    if (problem.empty() && wanted) {
-      problem = "true is not supported yet; name the sandboxes in identity.sandboxes";
-    }
-    return problem;
-  };
-  key.get = [](const Config& /*config*/) { return Values{"false"}; };
-  return key;
-}
-
 constexpr Key reauthorize_key() {
   Key key{.name = "tunnels.reauthorize"};
   key.doc = "How often an open tunnel is decided again. Has no effect yet: a warning says so.";
@@ -195,6 +179,9 @@ constexpr Key reauthorize_key() {
 
 using C = Config;
 
+constexpr std::array<Key::Entry, 4> kSandboxEntries{
+    {{"pid", false}, {"pidfile", true}, {"cgroup", true}, {"container", true}}};
+
 constexpr std::array kKeys{
     listen_key(),
     admin_key(),
@@ -211,13 +198,26 @@ constexpr std::array kKeys{
     size_key<&C::opa, &C::Opa::queue>(
         "opa.queue",
         "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
-    entries_of(with_flag(list_key<&C::identity, &C::Identity::sandboxes, read_pid>(
-                             "identity.sandboxes",
-                             "Processes whose network namespaces are searched before Warder's own, "
-                             "each as `{ pid: N }`."),
-                         "--pid", "N"),
-               "pid"),
-    discover_key(),
+    entries_of(
+        with_flag(list_key<&C::identity, &C::Identity::sandboxes, read_sandbox>(
+                      "identity.sandboxes",
+                      "Processes whose network namespaces are searched before Warder's own. Each "
+                      "is `{ pid: N }`, `{ pidfile: PATH }`, `{ cgroup: PATH }` (below the "
+                      "hierarchy's root) or `{ container: ID }`; all but `pid` are found "
+                      "again after a restart. In the environment `container:ID` and so on; "
+                      "a number alone is a pid."),
+                  "--pid", "N"),
+        kSandboxEntries),
+    unquoted(choice_key<&C::identity, &C::Identity::discover, read_bool>(
+        "identity.discover",
+        "Search the network namespaces seen in procfs too, so that nobody has to be named.")),
+    unquoted(choice_key<&C::identity, &C::Identity::discover_user_namespaces, read_bool>(
+        "identity.discover_user_namespaces",
+        "Let discovered namespaces count that belong to a user namespace below Warder's: whoever "
+        "made it may have set up what is seen there.")),
+    choice_key<&C::identity, &C::Identity::lookup, read_lookup>(
+        "identity.lookup",
+        "`auto`: the best that kernel and privileges allow. `procfs`: nothing but procfs."),
     text_key<&C::identity, &C::Identity::proc, read_absolute_path>("identity.proc",
                                                                    "Where procfs is mounted."),
     list_key<&C::identity, &C::Identity::listener_aliases, read_endpoint>(
@@ -228,6 +228,16 @@ constexpr std::array kKeys{
                                                 "Lookups waiting; above: `lookup_failed`."),
     duration_key<&C::identity, &C::Identity::timeout>("identity.timeout",
                                                       "Deadline of one lookup."),
+    unquoted(choice_key<&C::identity, &C::Identity::command_line, read_bool>(
+        "identity.command_line",
+        "Send OPA the command lines of callers. They are the caller's claim, and often hold "
+        "secrets.")),
+    unquoted(choice_key<&C::identity, &C::Identity::hash_enabled, read_bool>(
+        "identity.hash.enabled", "Compute the SHA-256 of each caller's running image, once.")),
+    size_key<&C::identity, &C::Identity::hash_max_bytes, 1, std::size_t{1} << 40>(
+        "identity.hash.max_bytes", "Of an image; a larger one has no SHA-256."),
+    duration_key<&C::identity, &C::Identity::hash_timeout>(
+        "identity.hash.timeout", "Until one image is hashed; later, that lookup has no SHA-256."),
     unquoted(choice_key<&C::guard, &C::Guard::allow_loopback, read_bool>(
         "guard.allow_loopback",
         "Let a policy's `allowed_ips` name loopback addresses and those of this host.")),

@@ -15,15 +15,20 @@ struct Key {
   enum class Shape {
     scalar,
     list,     // of scalars
-    entries,  // list of mappings, each with `entry` as its only key
+    entries,  // list of mappings with one key each, one of `entries`; the value is "key:value"
+  };
+
+  struct Entry {
+    std::string_view name;
+    bool is_text;
   };
 
   std::string_view name = {};  // "opa.url", or "workers" at the top level
   Shape shape = Shape::scalar;
   // Whether YAML may quote the value: a quoted number or boolean is a string and thus an error.
   bool is_text = true;
-  std::string_view entry = {};  // for entries
-  std::string_view flag = {};   // "--opa"; empty where there is none
+  std::span<const Entry> entries = {};
+  std::string_view flag = {};  // "--opa"; empty where there is none
   std::string_view flag_value = {};
   std::string_view doc = {};
 

@@ -74,13 +74,13 @@ class FileReader {
   Problem read_value(const YAML::Node& at, const YAML::Node& node, const Key& key) {
     Values values;
     if (key.shape == Key::Shape::scalar) {
-      if (Problem problem = read_scalar(at, node, key, key.name, values)) return problem;
+      if (Problem problem = read_scalar(at, node, key.is_text, key.name, values)) return problem;
     } else {
       if (!node.IsSequence()) return wrong(at, key.name, "must be a list");
       for (const YAML::Node& item : node) {
         Problem problem = key.shape == Key::Shape::entries
                               ? read_entry(item, key, values)
-                              : read_scalar(item, item, key, key.name, values);
+                              : read_scalar(item, item, key.is_text, key.name, values);
         if (problem) return problem;
       }
     }
@@ -89,13 +89,13 @@ class FileReader {
     return std::nullopt;
   }
 
-  Problem read_scalar(const YAML::Node& at, const YAML::Node& node, const Key& key,
+  Problem read_scalar(const YAML::Node& at, const YAML::Node& node, bool is_text,
                       std::string_view name, Values& values) const {
     if (node.IsNull()) return wrong(at, name, "has no value");
     if (!node.IsScalar()) return wrong(at, name, "must be a single value");
     // yaml-cpp gives "!" for a quoted scalar, and "?" for a plain one.
-    if (!key.is_text && node.Tag() != "?") return wrong(at, name, "must not be quoted or tagged");
-    if (key.is_text && node.Tag() != "?" && node.Tag() != "!") {
+    if (!is_text && node.Tag() != "?") return wrong(at, name, "must not be quoted or tagged");
+    if (is_text && node.Tag() != "?" && node.Tag() != "!") {
       return wrong(at, name, "must not be tagged");
     }
     values.push_back(node.Scalar());
@@ -103,17 +103,24 @@ class FileReader {
   }
 
   Problem read_entry(const YAML::Node& item, const Key& key, Values& values) const {
-    const std::string form = fmt::format("must be a list of {{ {}: … }}", key.entry);
-    if (!item.IsMap() || item.size() == 0) return wrong(item, key.name, form);
-    std::size_t count = 0;
-    for (const auto& pair : item) {
-      const bool known = pair.first.IsScalar() && pair.first.Scalar() == key.entry;
-      if (!known) return wrong(pair.first, key.name, form);
-      if (++count > 1) return wrong(pair.first, key.name, fmt::format("has {} twice", key.entry));
-      if (Problem problem = read_scalar(pair.first, pair.second, key, key.name, values)) {
-        return problem;
-      }
+    std::string form = "must be a list of ";
+    for (const Key::Entry& entry : key.entries) {
+      form += fmt::format("{}{{ {}: … }}", &entry == key.entries.data() ? "" : " or ", entry.name);
     }
+    if (!item.IsMap() || item.size() == 0) return wrong(item, key.name, form);
+    const YAML::const_iterator::value_type pair = *item.begin();
+    const auto entry =
+        std::find_if(key.entries.begin(), key.entries.end(), [&](const Key::Entry& known) {
+          return pair.first.IsScalar() && pair.first.Scalar() == known.name;
+        });
+    if (entry == key.entries.end()) return wrong(pair.first, key.name, form);
+    // A repeated key counts too.
+    if (item.size() > 1) return wrong(item, key.name, "must have one key in each entry");
+    Values one;
+    if (Problem problem = read_scalar(pair.first, pair.second, entry->is_text, key.name, one)) {
+      return problem;
+    }
+    values.push_back(fmt::format("{}:{}", entry->name, one.front()));
     return std::nullopt;
   }
 

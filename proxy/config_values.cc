@@ -14,7 +14,9 @@
 namespace warder::proxy {
 namespace {
 
+using identity::SandboxSpec;
 using std::chrono::milliseconds;
+using Lookup = identity::HostResolverOptions::Lookup;
 
 // A unix socket's path is at most 107 bytes (unix(7)); the admin server first binds a sibling of
 // it.
@@ -42,6 +44,30 @@ bool is_loopback(const net::IpAddress& address) {
   const net::IpAddress plain = address.unmapped();
   if (plain.is_v4()) return plain.bytes()[0] == 127;
   return plain == net::IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+}
+
+struct SandboxKind {
+  std::string_view name;
+  SandboxSpec::Kind kind;
+};
+constexpr std::array<SandboxKind, 4> kSandboxKinds{{{"pid", SandboxSpec::Kind::pid},
+                                                    {"pidfile", SandboxSpec::Kind::pidfile},
+                                                    {"cgroup", SandboxSpec::Kind::cgroup},
+                                                    {"container", SandboxSpec::Kind::container}}};
+
+// 12 digits are what container engines show of an id's 64.
+std::string read_container(std::string_view text) {
+  const bool good = text.size() >= 12 && text.size() <= 64 &&
+                    text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return good ? "" : "must be a container id: 12 to 64 lower-case hexadecimal digits";
+}
+
+// As /proc/<pid>/cgroup shows it.
+std::string read_cgroup(std::string_view text) {
+  const bool good = text.size() > 1 && text.front() == '/' && text.back() != '/' &&
+                    text.size() < 4096 && text.find('\0') == std::string_view::npos &&
+                    text.find("/../") == std::string_view::npos;
+  return good ? "" : "must be the path of a cgroup below the hierarchy's root, such as /a/b";
 }
 
 bool is_path_byte(char byte) {
@@ -112,11 +138,40 @@ std::string read_workers(std::string_view text, std::size_t& out) {
   return fmt::format("must be auto or an integer from 1 to {}", kMaxWorkers);
 }
 
-std::string read_pid(std::string_view text, pid_t& out) {
-  const auto value = number<pid_t>(text);
-  if (!value || *value < 1) return "must be a process id";
-  out = *value;
+std::string read_sandbox(std::string_view text, SandboxSpec& out) {
+  const std::size_t colon = text.find(':');
+  const std::string_view word = colon == std::string_view::npos ? "pid" : text.substr(0, colon);
+  const std::string_view value = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  const auto* known = std::find_if(kSandboxKinds.begin(), kSandboxKinds.end(),
+                                   [&](const SandboxKind& kind) { return kind.name == word; });
+  if (known == kSandboxKinds.end()) {
+    return "must be a process id, or begin with pid:, pidfile:, cgroup: or container:";
+  }
+  SandboxSpec spec{known->kind, 0, std::string(value)};
+  std::string problem;
+  switch (known->kind) {
+    case SandboxSpec::Kind::pid: {
+      const auto pid = number<pid_t>(value);
+      if (!pid || *pid < 1) return "must be a process id";
+      out = {SandboxSpec::Kind::pid, *pid, {}};
+      return {};
+    }
+    case SandboxSpec::Kind::pidfile: problem = read_absolute_path(value, spec.value); break;
+    case SandboxSpec::Kind::cgroup: problem = read_cgroup(value); break;
+    case SandboxSpec::Kind::container: problem = read_container(value); break;
+  }
+  if (!problem.empty()) return fmt::format("{} {}", word, problem);
+  out = std::move(spec);
   return {};
+}
+
+std::string read_lookup(std::string_view text, Lookup& out) {
+  for (const auto lookup : {Lookup::automatic, Lookup::procfs}) {
+    if (text != show(lookup)) continue;
+    out = lookup;
+    return {};
+  }
+  return "must be auto or procfs";
 }
 
 std::string read_endpoint(std::string_view text, net::Endpoint& out) {
@@ -217,6 +272,18 @@ std::string show(LogLevel value) {
 }
 
 std::string show(LogFormat value) { return value == LogFormat::json ? "json" : "text"; }
+
+std::string show(const SandboxSpec& value) {
+  for (const SandboxKind& known : kSandboxKinds) {
+    if (known.kind != value.kind) continue;
+    return fmt::format(
+        "{}:{}", known.name,
+        value.kind == SandboxSpec::Kind::pid ? std::to_string(value.pid) : value.value);
+  }
+  return {};
+}
+
+std::string show(Lookup value) { return value == Lookup::procfs ? "procfs" : "auto"; }
 
 std::string show(const std::optional<AdminAddress>& value) {
   if (!value) return "none";

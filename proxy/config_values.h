@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -9,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "identity/host_resolver.h"
 #include "net/address.h"
 #include "proxy/config.h"
 
@@ -36,7 +35,10 @@ struct Range {
 [[nodiscard]] std::string read_format(std::string_view text, LogFormat& out);
 // "auto" is 0.
 [[nodiscard]] std::string read_workers(std::string_view text, std::size_t& out);
-[[nodiscard]] std::string read_pid(std::string_view text, pid_t& out);
+// "pid:469" or "469", "pidfile:/path", "cgroup:/path", "container:0123456789ab…".
+[[nodiscard]] std::string read_sandbox(std::string_view text, identity::SandboxSpec& out);
+[[nodiscard]] std::string read_lookup(std::string_view text,
+                                      identity::HostResolverOptions::Lookup& out);
 // "127.0.0.1:3128", "[::1]:3128".
 [[nodiscard]] std::string read_endpoint(std::string_view text, net::Endpoint& out);
 [[nodiscard]] std::string read_range(std::string_view text, net::IpRange& out);
@@ -55,6 +57,8 @@ struct Range {
 [[nodiscard]] std::string show(bool value);
 [[nodiscard]] std::string show(LogLevel value);
 [[nodiscard]] std::string show(LogFormat value);
+[[nodiscard]] std::string show(const identity::SandboxSpec& value);
+[[nodiscard]] std::string show(identity::HostResolverOptions::Lookup value);
 [[nodiscard]] std::string show(const std::optional<AdminAddress>& value);
 
 }  // namespace warder::proxy

@@ -74,6 +74,7 @@ void ConnectExchange::begin(identity::Identity identity, std::int64_t identity_u
 void ConnectExchange::identified(identity::Identity identity) {
   identity_ = std::move(identity);
   describe_identity(identity_, record_);
+  services_.metrics.count_identity(identity_);
   identity_slot_.reset();
   identity_slot_ = services_.limits.take_identity(identity_key(identity_, record_.subject.client));
   state_ = identity_slot_ ? State::deciding : State::over_limit;

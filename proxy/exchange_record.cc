@@ -2,24 +2,51 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace warder::proxy {
 
 namespace {
 
+bool connected(const identity::Process& process) {
+  const auto& roles = process.roles;
+  return std::find(roles.begin(), roles.end(), identity::Role::connector) != roles.end();
+}
+
+// The one to name where there is room for one: what connected, else the first. Not empty.
+const identity::Process& foremost(const std::vector<identity::Process>& processes) {
+  const auto it = std::find_if(processes.begin(), processes.end(), connected);
+  return it == processes.end() ? processes.front() : *it;
+}
+
+// nullopt where they are in different ones, or not all in one.
+std::optional<std::string> container_of(const std::vector<identity::Process>& processes) {
+  for (const identity::Process& process : processes) {
+    if (process.container != processes.front().container) return std::nullopt;
+  }
+  return processes.empty() ? std::nullopt : processes.front().container;
+}
+
 opa::QueryProcess query_process(const identity::Process& process) {
   opa::QueryProcess out;
   out.pid = process.pid;
   out.uid = process.uid;
+  out.gid = process.gid;
   out.start_time = process.start_time;
   out.binary = process.binary;
   out.path = process.path;
   if (process.binary) out.names.push_back(*process.binary);
-  out.role = {"holder"};
+  out.sha256 = process.sha256;
+  for (const identity::Role role : process.roles) out.role.emplace_back(identity::name(role));
   out.deleted = process.deleted;
+  out.image_writable = process.image_writable;
+  out.traced = process.traced;
   out.ancestors = process.ancestors;
   out.ancestors_complete = process.ancestors_complete;
+  out.container = process.container;
+  out.pod = process.pod;
+  out.command_line = process.command_line;
   return out;
 }
 
@@ -35,10 +62,14 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
   record.identity_reason.reset();
   record.identity_detail.reset();
   record.holders.clear();
+  record.connector.reset();
+  record.sha256.reset();
+  record.via.clear();
   if (const std::string* binary = identity.binary()) record.subject.binary = *binary;
   if (!identity.processes.empty()) {
-    record.subject.pid = identity.processes.front().pid;
-    record.subject.uid = identity.processes.front().uid;
+    const identity::Process& process = foremost(identity.processes);
+    record.subject.pid = process.pid;
+    record.subject.uid = process.uid;
   }
   if (identity.scope) record.scope = identity.scope->name();
   record.method = identity.method;
@@ -49,9 +80,16 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
   }
   if (identity.reason) record.identity_reason = identity::name(*identity.reason);
   if (!identity.detail.empty()) record.identity_detail = identity.detail;
+  if (const std::string* sha256 = identity.sha256()) record.sha256 = *sha256;
+  record.container = container_of(identity.processes);
+  record.relays = identity.relays;
+  for (const identity::Process& process : identity.via) record.via.push_back(process.path);
   if (record.subject.binary) return;
   for (const identity::Process& process : identity.processes) {
-    record.holders.push_back(process.path);
+    const auto& roles = process.roles;
+    const bool holds = std::find(roles.begin(), roles.end(), identity::Role::holder) != roles.end();
+    if (holds || roles.empty()) record.holders.push_back(process.path);
+    if (connected(process)) record.connector = process.path;
   }
 }
 
@@ -61,6 +99,7 @@ opa::Query connect_query(const Subject& subject, const identity::Identity& ident
   query.host = subject.host.value_or("");
   query.port = subject.port.value_or(0);
   query.request_id = subject.request_id;
+  if (const std::string* sha256 = identity.sha256()) query.sha256 = *sha256;
   if (identity.processes.size() == 1) query.ancestors = identity.processes.front().ancestors;
   query.request.kind = "connect";
   query.request.method = "CONNECT";
@@ -75,6 +114,11 @@ opa::Query connect_query(const Subject& subject, const identity::Identity& ident
   if (!identity.detail.empty()) query.identity.detail = identity.detail;
   if (identity.scope) query.identity.scope = identity.scope->name();
   query.identity.method = identity.method;
+  query.identity.relays = identity.relays;
+  query.identity.via_complete = identity.via_complete;
+  for (const identity::Process& process : identity.via) {
+    query.identity.via.push_back({process.pid, process.uid, process.binary, process.path});
+  }
   for (const identity::Process& process : identity.processes) {
     query.identity.processes.push_back(query_process(process));
   }

@@ -37,6 +37,21 @@ struct Metrics::Families {
           .Help("From accepting a connection to knowing who is calling.")
           .Register(registry)
           .Add({}, kLatencies);
+  prometheus::Family<prometheus::Counter>& lookups =
+      BuildCounter()
+          .Name("warder_identity_lookups_total")
+          .Help("Lookups by grade, assurance and, where there is no owner, the reason.")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& causes =
+      BuildCounter()
+          .Name("warder_identity_causes_total")
+          .Help("What spoke against an identity, or could not be checked; several to a lookup.")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& abilities =
+      BuildGauge()
+          .Name("warder_identity_ability")
+          .Help("Whether this kernel and these privileges allow a way of looking: 1 or 0.")
+          .Register(registry);
   prometheus::Histogram& opa = BuildHistogram()
                                    .Name("warder_opa_seconds")
                                    .Help("From asking OPA to its answer, or to giving up.")
@@ -72,6 +87,24 @@ void Metrics::count_decision(Verdict verdict, std::string_view code) {
 
 void Metrics::observe_identity(std::chrono::microseconds took) {
   families_->identity.Observe(seconds(took));
+}
+
+void Metrics::count_identity(const identity::Identity& identity) {
+  const std::string_view reason = identity.reason ? identity::name(*identity.reason) : "";
+  families_->lookups
+      .Add({{"grade", std::string(identity::name(identity.grade))},
+            {"assurance", std::string(identity::name(identity.assurance))},
+            {"reason", std::string(reason)}})
+      .Increment();
+  for (const identity::Cause cause : identity.causes) {
+    families_->causes.Add({{"cause", std::string(identity::name(cause))}}).Increment();
+  }
+}
+
+void Metrics::set_abilities(const identity::Abilities& abilities) {
+  for (const identity::Ability& ability : abilities) {
+    families_->abilities.Add({{"name", ability.name}}).Set(ability.available ? 1 : 0);
+  }
 }
 
 void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }

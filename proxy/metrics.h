@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "identity/abilities.h"
+#include "identity/identity.h"
 #include "proxy/record.h"
 
 namespace warder::proxy {
@@ -21,6 +23,9 @@ class Metrics {
   // `code` is one of the stable codes: their number bounds the number of time series.
   void count_decision(Verdict verdict, std::string_view code);
   void observe_identity(std::chrono::microseconds took);
+  // One lookup: its grade, assurance and reason, and each of its causes. Fixed words only.
+  void count_identity(const identity::Identity& identity);
+  void set_abilities(const identity::Abilities& abilities);
   void observe_opa(std::chrono::microseconds took);
   void connection_opened();
   void connection_closed();

@@ -41,8 +41,13 @@ struct DecisionRecord {
   bool would_deny = false;
   std::optional<std::string> scope, method, grade, assurance, identity_reason, identity_detail;
   std::vector<std::string> causes;
-  std::vector<std::string> holders;  // path of every holder, when they are more than one program
-  int status = 0;                    // HTTP status sent
+  std::vector<std::string> holders;      // path of every holder, when no one name covers them
+  std::optional<std::string> connector;  // path of what connected, likewise, where it is known
+  std::optional<std::string> sha256;     // of the one program's file
+  std::optional<std::string> container;  // that the one program runs in
+  bool relays = false;
+  std::vector<std::string> via;  // path of every program that may stand behind a relay
+  int status = 0;                // HTTP status sent
   std::optional<std::int64_t> identity_us, opa_us;
 };
 

@@ -190,6 +190,11 @@ std::string format(const Stamp& stamp, const DecisionRecord& record, LogFormat f
   fields.add("identity_reason", value_of(record.identity_reason));
   fields.add("identity_detail", value_of(record.identity_detail));
   fields.add("holders", &record.holders);
+  fields.add("connector", value_of(record.connector));
+  fields.add("sha256", value_of(record.sha256));
+  fields.add("container", value_of(record.container));
+  fields.add("relays", record.relays);
+  fields.add("via", &record.via);
   fields.add("policy", value_of(record.policy));
   fields.add("would_deny", record.would_deny);
   add_ids(fields, record.subject);

@@ -36,12 +36,15 @@ std::size_t worker_count(const Config& config) {
 identity::HostResolverOptions identity_options(const Config::Identity& config) {
   identity::HostResolverOptions options;
   options.proc_root = config.proc;
-  for (const pid_t pid : config.sandboxes) {
-    options.sandboxes.push_back({identity::SandboxSpec::Kind::pid, pid, {}});
-  }
+  options.sandboxes = config.sandboxes;
   options.listener_aliases = config.listener_aliases;
   options.max_waiting = config.queue;
   options.deadline = config.timeout;
+  options.discover = config.discover;
+  options.discover_user_namespaces = config.discover_user_namespaces;
+  options.lookup = config.lookup;
+  options.command_line = config.command_line;
+  options.hash = {config.hash_enabled, config.hash_max_bytes, config.hash_timeout};
   return options;
 }
 
@@ -81,6 +84,7 @@ class Server {
     auto identities = identity::make_host_resolver(identity_options(config_.identity));
     if (!identities) return fail(identities.error());
     identities_ = std::move(identities->resolver);
+    tell_abilities(identities->abilities);
     shared_.emplace(
         Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_});
     if (Result<void> listening = open_workers(); !listening) return listening;
@@ -95,6 +99,29 @@ class Server {
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
     if (Result<void> admin = open_admin(); !admin) return admin;
     return open_signals();
+  }
+
+  // A way of looking that is missing weakens every answer to come, so each is told.
+  void tell_abilities(const identity::Abilities& abilities) {
+    metrics_.set_abilities(abilities);
+    std::string names;
+    bool all = true;
+    for (const identity::Ability& ability : abilities) {
+      names += (names.empty() ? "" : " ") + ability.name;
+      if (ability.available) continue;
+      all = false;
+      records_.write(Diagnostic{
+          LogLevel::warn,
+          "identity_ability",
+          fmt::format("{} is not possible here: {}. Instead: {}.", ability.name, ability.detail,
+                      ability.instead),
+          {{"name", ability.name}, {"missing", ability.detail}, {"instead", ability.instead}}});
+    }
+    if (!all || abilities.empty()) return;
+    records_.write(Diagnostic{LogLevel::info,
+                              "identity_abilities",
+                              "Every way of finding out who is calling is there.",
+                              {{"names", names}}});
   }
 
   // The workers share their ports by SO_REUSEPORT, which would let a second Warder of the same user

@@ -48,9 +48,16 @@ def untested_commands(path):
             yield f"{path.name}: no stage or system test runs: {command}"
 
 
+def first_column(section):
+    """The words in the first column of docs/codes.md's table that begins with `section`."""
+    text = (ROOT / "docs/codes.md").read_text(encoding="utf-8")
+    table = re.search(rf"^\| {section} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return set(re.findall(r"^\| `(\w+)` \|", table[1], re.MULTILINE)) if table else set()
+
+
 def codes_out_of_step():
     """docs/codes.md names the codes that the sources answer with: no more, no fewer."""
-    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/codes.md").read_text(encoding="utf-8"), re.MULTILINE))
+    documented = first_column("code")
     sources = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "proxy").glob("*.cc"), ROOT / "net/error.cc"])
     for code in sorted(documented - set(re.findall(r'"(\w+)"', sources))):
         yield f"docs/codes.md: {code} is in no source file"
@@ -59,11 +66,22 @@ def codes_out_of_step():
         yield f"docs/codes.md: {code} is missing"
 
 
+def words_out_of_step():
+    """Likewise the words an identity is told in."""
+    names = (ROOT / "identity/identity.cc").read_text(encoding="utf-8")
+    for word in ("Grade", "Assurance", "Cause", "Reason"):
+        known = set(re.findall(rf'case {word}::\w+: return "(\w+)"', names))
+        documented = first_column(word.lower())
+        for name in sorted(known ^ documented):
+            yield f"docs/codes.md: {word.lower()} {name} is {'missing' if name in known else 'in no source file'}"
+
+
 def main():
     readme = ROOT / "README.md"
     problems = [problem for path in documents() for problem in dead_links(path)]
     problems += untested_commands(readme)
     problems += codes_out_of_step()
+    problems += words_out_of_step()
     for needed in ("./scripts/demo", "./scripts/test"):
         if needed not in set(commands(readme)):
             problems.append(f"README.md: does not say how to run {needed}")

@@ -31,14 +31,18 @@ Query full_query() {
   QueryProcess process;
   process.pid = 469;
   process.uid = 998;
+  process.gid = 999;
   process.start_time = 81234;
   process.binary = "/usr/bin/curl";
   process.path = "/usr/bin/curl";
   process.names = {"/usr/bin/curl"};
   process.sha256 = "ab12";
-  process.role = {"holder"};
+  process.role = {"connector", "holder"};
+  process.container = "4f5a";
   process.ancestors = {"/usr/bin/bash"};
   query.identity.processes.push_back(process);
+  query.identity.relays = true;
+  query.identity.via = {{470, 1000, std::nullopt, "/tmp/x"}};
   return query;
 }
 
@@ -49,11 +53,13 @@ TEST_CASE("query: the whole document", "[opa]") {
         R"("request":{"kind":"connect","method":"CONNECT","scheme":null,"path":null,"query":null},)"
         R"("client":{"address":"10.200.0.2","port":43210},)"
         R"("identity":{"grade":"exact","assurance":"proven","causes":[],"reason":null,)"
-        R"("detail":null,"scope":"global","method":"procfs","processes":[)"
-        R"({"pid":469,"uid":998,"start_time":81234,"binary":"/usr/bin/curl",)"
-        R"("path":"/usr/bin/curl","names":["/usr/bin/curl"],"sha256":"ab12","role":["holder"],)"
-        R"("deleted":false,"ancestors":["/usr/bin/bash"],"ancestors_complete":true,)"
-        R"("container":null}]}}})");
+        R"("detail":null,"scope":"global","method":"procfs","relays":true,"via":[)"
+        R"({"pid":470,"uid":1000,"binary":null,"path":"/tmp/x"}],"via_complete":true,"processes":[)"
+        R"({"pid":469,"uid":998,"gid":999,"start_time":81234,"binary":"/usr/bin/curl",)"
+        R"("path":"/usr/bin/curl","names":["/usr/bin/curl"],"sha256":"ab12",)"
+        R"("role":["connector","holder"],"deleted":false,"image_writable":false,"traced":false,)"
+        R"("ancestors":["/usr/bin/bash"],"ancestors_complete":true,)"
+        R"("container":"4f5a","pod":null,"command_line":null}]}}})");
 }
 
 TEST_CASE("query: every key is there when nothing is known", "[opa]") {
@@ -61,7 +67,8 @@ TEST_CASE("query: every key is there when nothing is known", "[opa]") {
         R"({"input":{"binary":null,"host":"","port":0,"request_id":"","ancestors":[],)"
         R"("sha256":null,"request":{"kind":"","method":"","scheme":null,"path":null,"query":null},)"
         R"("client":{"address":"","port":0},"identity":{"grade":"","assurance":"","causes":[],)"
-        R"("reason":null,"detail":null,"scope":null,"method":null,"processes":[]}}})");
+        R"("reason":null,"detail":null,"scope":null,"method":null,"relays":false,"via":[],)"
+        R"("via_complete":true,"processes":[]}}})");
 }
 
 TEST_CASE("query: bytes that are not UTF-8 go out as null and hexadecimal", "[opa]") {
@@ -121,7 +128,7 @@ TEST_CASE("query: large numbers are exact", "[opa]") {
   Query query = full_query();
   query.identity.processes.front().start_time = 18446744073709551615ULL;
   query.identity.processes.front().uid = 4294967294;
-  CHECK(holds(to_json(query), R"("uid":4294967294,"start_time":18446744073709551615)"));
+  CHECK(holds(to_json(query), R"("uid":4294967294,"gid":999,"start_time":18446744073709551615)"));
 }
 
 }  // namespace

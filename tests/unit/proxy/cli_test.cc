@@ -58,7 +58,9 @@ TEST_CASE("run hands the flags on") {
   CHECK_FALSE(last_config->admin);
   CHECK(last_config->opa.url == "unix:///run/opa.sock");
   CHECK(last_config->opa.path == "/v1/data/x");
-  CHECK(last_config->identity.sandboxes == std::vector<pid_t>{7, 8});
+  REQUIRE(last_config->identity.sandboxes.size() == 2);
+  CHECK(last_config->identity.sandboxes[0].pid == 7);
+  CHECK(last_config->identity.sandboxes[1].pid == 8);
   CHECK(last_config->log.level == LogLevel::debug);
   CHECK(last_config->log.format == LogFormat::text);
 }

@@ -19,12 +19,16 @@ listen: ["127.0.0.1:3128", "[::1]:3128"]
 admin: "unix:/run/warder/admin.sock"
 opa: { url: "unix:///run/opa.sock", path: "/v1/data/egress/decision", timeout: 250ms, connections: 4, queue: 9 }
 identity:
-  sandboxes: [{ pid: 469 }, { pid: 470 }]
-  discover: false
+  sandboxes: [{ pid: 469 }, { pidfile: "/run/a:b.pid" }, { cgroup: /a/b }, { container: 0123456789ab }]
+  discover: true
+  discover_user_namespaces: true
+  lookup: procfs
   proc: /host/proc
   listener_aliases: ["10.200.0.1:3128"]
   queue: 7
   timeout: 2s
+  command_line: true
+  hash: { enabled: false, max_bytes: 1099511627776, timeout: 7s }
 guard: { allow_loopback: true, always_blocked: [203.0.113.0/24] }
 limits: { connections: 100, connections_per_client: 10, connections_per_identity: 11, head_bytes: 8192, log_queue: 5 }
 timeouts: { head: 1s, dns: 2s, connect: 3s, idle: 2h, drain: 4m, linger: 1s }
@@ -52,7 +56,19 @@ TEST_CASE("every key of a file arrives") {
   CHECK(config->opa.url == "unix:///run/opa.sock");
   CHECK(config->opa.timeout == 250ms);
   CHECK(config->opa.connections == 4);
-  CHECK(config->identity.sandboxes == std::vector<pid_t>{469, 470});
+  using Kind = identity::SandboxSpec::Kind;
+  CHECK(config->identity.sandboxes ==
+        std::vector<identity::SandboxSpec>{{Kind::pid, 469, {}},
+                                           {Kind::pidfile, 0, "/run/a:b.pid"},
+                                           {Kind::cgroup, 0, "/a/b"},
+                                           {Kind::container, 0, "0123456789ab"}});
+  CHECK(config->identity.discover);
+  CHECK(config->identity.discover_user_namespaces);
+  CHECK(config->identity.lookup == identity::HostResolverOptions::Lookup::procfs);
+  CHECK(config->identity.command_line);
+  CHECK_FALSE(config->identity.hash_enabled);
+  CHECK(config->identity.hash_max_bytes == 1099511627776);
+  CHECK(config->identity.hash_timeout == 7s);
   CHECK(config->identity.proc == "/host/proc");
   REQUIRE(config->identity.listener_aliases.size() == 1);
   CHECK(config->identity.listener_aliases[0].text() == "10.200.0.1:3128");
@@ -91,6 +107,13 @@ TEST_CASE("a mistake is told with file, line and key") {
   CHECK(problem_of("listen: [\"127.0.0.1:1\",\n  \"127.0.0.1\"]\n")
             .find("warder.yaml:1: listen: item 2 must be address:port") == 0);
   CHECK(problem_of("a: [").find("warder.yaml:") == 0);
+  CHECK(problem_of("identity:\n  sandboxes: [{ container: Web }]\n") ==
+        "warder.yaml:2: identity.sandboxes: item 1 container must be a container id: 12 to 64 "
+        "lower-case hexadecimal digits");
+  CHECK(problem_of("identity: { sandboxes: [{ pid: 1, pid: 2 }] }") ==
+        "warder.yaml:1: identity.sandboxes: must have one key in each entry");
+  CHECK(problem_of("identity: { hash: { enabled: 1 } }") ==
+        "warder.yaml:1: identity.hash.enabled: must be true or false");
   CHECK(problem_of("workers: 1\n---\nworkers: 2\n") ==
         "warder.yaml: holds more than one YAML document");
 }
@@ -126,13 +149,28 @@ TEST_CASE("wrong types and values are refused") {
       "opa: { connections: 0 }",
       "opa: { connections: 1e3 }",
       "identity: { sandboxes: [1] }",
-      "identity: { sandboxes: [{ pidfile: /x }] }",
+      "identity: { sandboxes: [{ pidfile: x }] }",
+      "identity: { sandboxes: [{ pod: x }] }",
       "identity: { sandboxes: [{ pid: 1, pid: 2 }] }",
+      "identity: { sandboxes: [{ pid: 1, container: 0123456789ab }] }",
+      "identity: { sandboxes: [{ pid: \"1\" }] }",
+      "identity: { sandboxes: [{ cgroup: a/b }] }",
+      "identity: { sandboxes: [{ cgroup: / }] }",
+      "identity: { sandboxes: [{ cgroup: /a/../b }] }",
+      "identity: { sandboxes: [{ container: 0123456789a }] }",
+      "identity: { sandboxes: [{ container: sandbox }] }",
+      "identity: { sandboxes: [{ container: }] }",
+      "identity: { sandboxes: [{ container: [0123456789ab] }] }",
       "identity: { sandboxes: [{ pid: 0 }] }",
       "identity: { sandboxes: [{ pid: 99999999999 }] }",
       "identity: { sandboxes: [{}] }",
       "identity: { sandboxes: { pid: 1 } }",
-      "identity: { discover: true }",
+      "identity: { discover: yes }",
+      "identity: { lookup: fast }",
+      "identity: { hash: { enabled: 1 } }",
+      "identity: { hash: { max_bytes: 0 } }",
+      "identity: { hash: { bytes: 1 } }",
+      "identity: { hash: true }",
       "identity: { proc: proc }",
       "guard: { allow_loopback: no }",
       "guard: { allow_loopback: \"true\" }",
@@ -159,7 +197,6 @@ TEST_CASE("control bytes of a key are not shown raw") {
 }
 
 TEST_CASE("what is not there yet is told") {
-  CHECK(problem_of("identity: { discover: true }").find("not supported yet") != std::string::npos);
   const auto config = parse_config("tunnels: { reauthorize: 60s }", "warder.yaml");
   REQUIRE(config);
   REQUIRE(config->warnings.size() == 1);

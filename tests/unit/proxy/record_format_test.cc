@@ -47,10 +47,11 @@ TEST_CASE("a decision record has every agreed key, null where there is nothing")
   CHECK(line.back() == '\n');
   const auto json = parse(line);
   for (const char* key :
-       {"ts",          "seq",        "level",  "event",  "decision",    "code",
-        "reason",      "binary",     "pid",    "uid",    "host",        "port",
-        "kind",        "scope",      "method", "grade",  "causes",      "assurance",
-        "decision_id", "request_id", "client", "status", "identity_us", "opa_us"}) {
+       {"ts",          "seq",        "level",     "event",  "decision",    "code",
+        "reason",      "binary",     "pid",       "uid",    "host",        "port",
+        "kind",        "scope",      "method",    "grade",  "causes",      "assurance",
+        "decision_id", "request_id", "client",    "status", "identity_us", "opa_us",
+        "connector",   "sha256",     "container", "relays", "via"}) {
     CAPTURE(key);
     CHECK(json.HasMember(key));
   }
