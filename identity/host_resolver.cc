@@ -20,7 +20,7 @@ namespace {
 class HostServices final : public Investigator {
  public:
   HostServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
-               std::vector<net::Endpoint> aliases)
+               std::vector<net::Endpoint> aliases, Trace trace)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
         aliases_(std::move(aliases)),
@@ -28,7 +28,7 @@ class HostServices final : public Investigator {
         holders_(proc_root_.get()),
         facts_(proc_root_.get(), sandboxes_),
         rights_(proc_root_.get()),
-        investigator_(tables_, holders_, facts_, rights_) {}
+        investigator_(tables_, holders_, facts_, rights_, std::move(trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override {
     return investigator_.look(connections);
@@ -63,7 +63,8 @@ Result<HostResolver> make_host_resolver(HostResolverOptions options) {
     sandboxes.push_back(std::move(*sandbox));
   }
   auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(sandboxes),
-                                                 std::move(options.listener_aliases));
+                                                 std::move(options.listener_aliases),
+                                                 Trace(std::move(options.trace)));
   return HostResolver{std::make_unique<QueuedResolver>(
                           std::move(services), QueueLimits{options.max_waiting, options.deadline}),
                       {}};

@@ -81,18 +81,22 @@ std::vector<Identity> ProcInvestigator::look(std::span<const Connection> connect
     open.push_back(&cases[i]);
   }
   for (int i = 0; i < kAttempts && !open.empty(); ++i) {
+    trace_.attempt(i + 1);
     attempt(open);
     std::erase_if(
         open, [](const Case* one) { return !one->reason || !worth_another_look(*one->reason); });
   }
   std::vector<Identity> identities;
   identities.reserve(cases.size());
-  for (Case& one : cases) identities.push_back(conclude(one));
+  for (Case& one : cases) {
+    identities.push_back(conclude(one));
+    trace_.concluded(identities.back());
+  }
   return identities;
 }
 
 void ProcInvestigator::attempt(std::span<Case* const> cases) {
-  search(cases);
+  search(cases, false);
   std::vector<FoundSocket> sockets;
   std::vector<Case*> found;
   for (Case* const one : cases) {
@@ -112,6 +116,7 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
   std::sort(sockets.begin(), sockets.end());
   sockets.erase(std::unique(sockets.begin(), sockets.end()), sockets.end());
   const HolderScan scan = holders_.find(sockets);
+  trace_.scanned(scan);
   for (Case* const one : found) {
     examine(*one, scan);
     if (!one->reason) read_facts(*one);
@@ -121,7 +126,7 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
 }
 
 // A table can leave out rows while it changes: what is in none is looked for a second time.
-void ProcInvestigator::search(std::span<Case* const> cases) {
+void ProcInvestigator::search(std::span<Case* const> cases, bool again) {
   std::vector<Case*> wanted(cases.begin(), cases.end());
   for (int i = 0; i < 2 && !wanted.empty(); ++i) {
     std::vector<Connection> connections;
@@ -131,6 +136,7 @@ void ProcInvestigator::search(std::span<Case* const> cases) {
     for (std::size_t k = 0; k < wanted.size(); ++k) {
       wanted[k]->sighting = std::move(sightings[k]);
       wanted[k]->verdict = judge(wanted[k]->sighting);
+      trace_.searched(wanted[k]->sighting, again);
     }
     std::erase_if(wanted, [](const Case* one) {
       return one->verdict.closed || !one->verdict.sockets.empty();
@@ -175,6 +181,7 @@ void ProcInvestigator::read_facts(Case& one) {
     const std::string who = "process " + std::to_string(holder.pid);
     if (process) {
       facts_.give_name(*process, one.verdict.scopes);
+      trace_.read(*process);
       one.processes.push_back(std::move(*process));
     } else if (process.error().code != Errc::not_found) {
       return one.fail(Reason::owner_unreadable, who + ": " + describe(process.error()));
@@ -195,10 +202,11 @@ void ProcInvestigator::verify(std::span<Case* const> cases) {
     verify_holders(*cases[i]);
   }
   // The sockets last: as long as the first process has it, its number can't be another's.
-  search(pointers);
+  search(pointers, true);
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (cases[i]->reason || cases[i]->verdict == again[i].verdict) continue;
-    cases[i]->fail(Reason::raced, "then " + text(again[i].sighting));
+    if (!cases[i]->reason && cases[i]->verdict != again[i].verdict)
+      cases[i]->fail(Reason::raced, "then " + text(again[i].sighting));
+    trace_.looked_again(cases[i]->note);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "identity/holder_finder.h"
@@ -10,6 +11,7 @@
 #include "identity/process_facts.h"
 #include "identity/resolver.h"
 #include "identity/socket_finder.h"
+#include "identity/trace.h"
 
 namespace warder::identity {
 
@@ -34,15 +36,19 @@ class ProcInvestigator final : public Investigator {
  public:
   // All outlive this.
   ProcInvestigator(SocketFinder& sockets, HolderFinder& holders, ProcessFacts& facts,
-                   Rights& rights)
-      : sockets_(sockets), holders_(holders), facts_(facts), rights_(rights) {}
+                   Rights& rights, Trace trace = {})
+      : sockets_(sockets),
+        holders_(holders),
+        facts_(facts),
+        rights_(rights),
+        trace_(std::move(trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
 
  private:
   struct Case;
   void attempt(std::span<Case* const> cases);
-  void search(std::span<Case* const> cases);
+  void search(std::span<Case* const> cases, bool again);
   void examine(Case& one, const HolderScan& scan);
   void read_facts(Case& one);
   void verify(std::span<Case* const> cases);
@@ -56,6 +62,7 @@ class ProcInvestigator final : public Investigator {
   HolderFinder& holders_;
   ProcessFacts& facts_;
   Rights& rights_;
+  Trace trace_;
 };
 
 // The grade of `processes`, which hold `sockets` different sockets. Neither is empty or 0.

@@ -1,5 +1,6 @@
 #include "identity/investigator.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <functional>
 #include <map>
@@ -27,6 +28,7 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   bool forbidden = false;  // facts can't be read
   std::string lacking;
   int searches = 0, walks = 0;
+  std::vector<std::string> steps;
   std::function<void(int)> on_search, on_walk, on_vitals;
 
   std::vector<Sighting> find(std::span<const Connection> connections) override {
@@ -81,7 +83,9 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   }
   Identity look() {
     const Connection connection;
-    ProcInvestigator investigator(*this, *this, *this, *this);
+    ProcInvestigator investigator(*this, *this, *this, *this, Trace([this](std::string_view step) {
+      steps.emplace_back(step);
+    }));
     return investigator.look({&connection, 1}).front();
   }
 };
@@ -102,6 +106,36 @@ TEST_CASE("one holder is exact, and what can't be checked is said", "[identity]"
   CHECK(identity.detail.find("not checked") != std::string::npos);
   CHECK(host.walks == 1);
   CHECK(host.searches == 2);
+}
+
+TEST_CASE("each step is told as it is taken", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  static_cast<void>(host.look());
+  CHECK(host.steps ==
+        std::vector<std::string>{
+            "socket in global (procfs): seen",
+            "connector of inode 4711: not recorded here",
+            "holders of inode 4711: process 7; its references can't be counted",
+            "facts of process 7: /usr/bin/curl",
+            "second look: socket in global (procfs): seen",
+            "second look: all as before",
+            "conclusion: exact, observed because of connector_unknown, references_uncounted",
+        });
+
+  host.steps.clear();
+  host.on_vitals = [&](int) { host.processes[7].image = {1, 2}; };
+  static_cast<void>(host.look());
+  const auto told = [&](const std::string& step) {
+    return std::find(host.steps.begin(), host.steps.end(), step) != host.steps.end();
+  };
+  CHECK(told("second look: process 7 (/usr/bin/curl) became another program"));
+  CHECK(told("attempt 2, from the start"));
+
+  host.steps.clear();
+  host.inodes.clear();
+  static_cast<void>(host.look());
+  CHECK(host.steps.back() == "conclusion: unresolved: socket_not_found");
 }
 
 TEST_CASE("holders of one and of several programs", "[identity]") {
