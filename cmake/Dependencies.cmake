@@ -15,6 +15,7 @@ endfunction()
 warder_pkg_config(uv libuv>=1.44)
 warder_pkg_config(cares libcares>=1.18)
 warder_pkg_config(mnl libmnl>=1.0)
+warder_pkg_config(bpf libbpf>=1.1)
 # Only by pkg-config: its defines change the layout of cpp-httplib's classes.
 warder_pkg_config(httplib cpp-httplib>=0.11)
 # The CMake package would pull in civetweb, zlib and curl; the metrics are served by our own admin.

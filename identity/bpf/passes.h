@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "identity/bpf/object.h"
+#include "identity/bpf/records.h"
+#include "identity/kernel_view.h"
+
+namespace warder::identity::bpf {
+
+// Passes over the descriptors of one process or all.
+class Passes {
+ public:
+  // Errors: what bpf(2) says; system, when it was tried and counted wrongly.
+  [[nodiscard]] static Result<Passes> open(std::uint32_t namespace_inode);
+  // As KernelView::pass.
+  [[nodiscard]] Result<SocketPass> run(std::span<const std::uint64_t> inodes, pid_t pid,
+                                       bool others);
+
+ private:
+  struct Unmap {
+    void operator()(PassState* state) const;
+  };
+  Passes(Object object, int program, PassState* state)
+      : object_(std::move(object)), program_(program), state_(state) {}
+  [[nodiscard]] Result<void> try_it();
+  void set_wanted(std::span<const std::uint64_t> inodes);
+  [[nodiscard]] Result<net::UniqueFd> begin(pid_t pid) const;
+  // Everything that the pass writes; valid until the next call.
+  [[nodiscard]] Result<std::span<const std::byte>> read_all(int iterator);
+
+  Object object_;
+  int program_;  // lives with object_
+  std::unique_ptr<PassState, Unmap> state_;
+  std::vector<std::byte> output_;
+};
+
+}  // namespace warder::identity::bpf
