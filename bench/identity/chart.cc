@@ -16,7 +16,7 @@ constexpr double kTop = 64;
 constexpr double kGap = 22;
 // Decades of microseconds.
 constexpr int kLowest = 1;
-constexpr int kHighest = 8;
+constexpr int kHighest = 7;
 
 struct Style {
   Method method;
@@ -41,6 +41,13 @@ std::string decade_name(int decade) {
   static const char* const names[] = {"1 µs",   "10 µs", "100 µs", "1 ms", "10 ms",
                                       "100 ms", "1 s",   "10 s",   "100 s"};
   return names[decade];
+}
+
+std::string title(const std::string& axis) {
+  if (axis == "files") return "open files on the host";
+  if (axis == "waiting") return "lookups begun together";
+  if (axis == "client in") return "client blocked in";
+  return axis;
 }
 
 std::string text(double x, double y, const char* anchor, const std::string& what,
@@ -79,7 +86,7 @@ std::string panel(const std::vector<Row>& rows, const std::string& axis, double 
   for (int decade = kLowest; decade <= kHighest; ++decade)
     out += line(left, height(std::pow(10, decade)), left + kPanelWidth,
                 height(std::pow(10, decade)), "stroke=\"#dddddd\"");
-  out += text(left + kPanelWidth / 2, kTop - 10, "middle", axis, " font-weight=\"bold\"");
+  out += text(left + kPanelWidth / 2, kTop - 10, "middle", title(axis), " font-weight=\"bold\"");
   for (const Style& style : kStyles) {
     std::vector<const Row*> own;
     for (const Row& row : rows)

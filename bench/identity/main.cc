@@ -148,8 +148,19 @@ Result<std::vector<Row>> run_scenario(const Bench& bench, const Scenario& scenar
   return rows;
 }
 
+// How much of a lookup is handing it to another thread and back.
+void print_hop(const Bench& bench) {
+  const Client nobody{};
+  const Row row = summary({}, {}, Method::fast, measure_hop(bench.loop, {&nobody, 1}, bench.plan));
+  fmt::print(
+      "from the loop to the identity thread and back, without a lookup: p50 {:.1f} us, p99 {:.1f} "
+      "us, CPU {:.1f} us\n",
+      row.p50_us, row.p99_us, row.cpu_us);
+}
+
 Result<std::vector<Row>> run_all(const Bench& bench, const Options& options) {
   std::vector<Row> rows;
+  print_hop(bench);
   print_heading();
   for (const Scenario& scenario : scenarios()) {
     const auto& only = options.only;

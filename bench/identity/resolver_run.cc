@@ -2,9 +2,21 @@
 
 #include <utility>
 
+#include "identity/queued_resolver.h"
 #include "plain_lookup.h"
 
 namespace warder::bench {
+namespace {
+
+class NoInvestigator final : public identity::Investigator {
+ public:
+  [[nodiscard]] std::vector<identity::Identity> look(
+      std::span<const identity::Connection> connections) override {
+    return std::vector<identity::Identity>(connections.size());
+  }
+};
+
+}  // namespace
 
 Sample ResolverRun::measure(const Plan& plan) {
   progress_.emplace(plan);
@@ -39,6 +51,11 @@ void ResolverRun::answered(const Client& client, const identity::Identity& ident
     begin_wave();
   else
     loop_.stop();
+}
+
+Sample measure_hop(net::Loop& loop, std::span<const Client> clients, const Plan& plan) {
+  identity::QueuedResolver resolver(std::make_unique<NoInvestigator>(), {});
+  return ResolverRun(resolver, loop, clients).measure(plan);
 }
 
 Sample measure_plain(std::span<const Client> clients, const Plan& plan) {

@@ -35,6 +35,10 @@ class ResolverRun {
   std::vector<std::unique_ptr<identity::Lookup>> lookups_;
 };
 
+// The way there and back alone: a resolver that has the answer at once. All its answers are wrong.
+[[nodiscard]] Sample measure_hop(net::Loop& loop, std::span<const Client> clients,
+                                 const Plan& plan);
+
 // The same with the plain method, one lookup after another.
 [[nodiscard]] Sample measure_plain(std::span<const Client> clients, const Plan& plan);
 
