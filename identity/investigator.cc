@@ -13,6 +13,11 @@ std::string program(const Process& process) {
   return "process " + std::to_string(process.pid) + " (" + process.path + ")";
 }
 
+std::string connector_text(pid_t pid) {
+  if (pid == 0) return "a process in another PID namespace";
+  return "process " + std::to_string(pid) + ", which has ended";
+}
+
 bool worth_another_look(Reason reason) {
   return reason == Reason::raced || reason == Reason::process_gone ||
          reason == Reason::owner_not_found || reason == Reason::owner_unreadable;
@@ -22,6 +27,12 @@ void add_cause(Identity& identity, Cause cause) {
   auto& causes = identity.causes;
   if (std::find(causes.begin(), causes.end(), cause) == causes.end()) causes.push_back(cause);
   std::sort(causes.begin(), causes.end());
+}
+
+void set_assurance(Identity& identity, Assurance at_most) {
+  identity.assurance = at_most;
+  for (const Cause cause : identity.causes)
+    identity.assurance = std::max(identity.assurance, at_best(cause));
 }
 
 std::string unreadable_text(std::size_t count, pid_t one) {
@@ -66,6 +77,11 @@ struct ProcInvestigator::Case {
   std::string note;            // what went wrong after the socket was found
   bool process_ended = false;  // in any attempt
 
+  [[nodiscard]] bool hidden() const {
+    return std::any_of(found.begin(), found.end(), [](const Found& each) {
+      return each.who.proof == SocketHolders::Proof::hidden;
+    });
+  }
   void fail(Reason why, std::string what) {
     reason = why;
     note = std::move(what);
@@ -148,14 +164,14 @@ void ProcInvestigator::examine(Case& one, const HolderScan& scan) {
   one.holders.clear();
   one.found.clear();
   bool complete = true;
-  bool moving = false;
+  std::optional<std::string> moving;
   for (const FoundSocket& socket : one.verdict.sockets) {
     const auto who = scan.by_inode.find(socket.inode);
     one.found.push_back({socket, who == scan.by_inode.end() ? SocketHolders{} : who->second});
     const SocketHolders& seen = one.found.back().who;
     one.holders.insert(one.holders.end(), seen.holders.begin(), seen.holders.end());
     complete &= seen.proof == SocketHolders::Proof::complete;
-    moving |= seen.proof == SocketHolders::Proof::moving;
+    if (seen.proof == SocketHolders::Proof::moving) moving = seen.account;
   }
   // Where all references are accounted for, it doesn't matter who could not be looked into.
   one.unreadable = complete ? 0 : scan.unreadable;
@@ -164,12 +180,12 @@ void ProcInvestigator::examine(Case& one, const HolderScan& scan) {
   const auto same_pid = [](const Holder& a, const Holder& b) { return a.pid == b.pid; };
   one.holders.erase(std::unique(one.holders.begin(), one.holders.end(), same_pid),
                     one.holders.end());
-  if (moving)
-    return one.fail(Reason::raced,
-                    "its references kept changing: " + one.found.front().who.account);
+  if (moving) return one.fail(Reason::raced, "its references kept changing: " + *moving);
   if (!one.holders.empty()) return;
   if (one.unreadable > 0)
     one.fail(Reason::owner_unreadable, "no holder was seen");
+  else if (one.hidden())
+    one.fail(Reason::owner_not_found, one.found.front().who.account);
   else
     one.fail(Reason::owner_not_found, "no process that can be seen has a descriptor of it");
 }
@@ -238,7 +254,12 @@ Identity ProcInvestigator::conclude(Case& one) {
   identity.method = one.verdict.method;
   identity.reason = one.reason;
   identity.detail = explain(one);
-  if (one.reason) return identity;
+  if (one.reason) {
+    if (*one.reason == Reason::owner_not_found && one.hidden())
+      add_cause(identity, Cause::hidden_holder);
+    set_assurance(identity, identity.causes.empty() ? Assurance::observed : Assurance::proven);
+    return identity;
+  }
 
   identity.processes = std::move(one.processes);
   for (Process& process : identity.processes) process.roles = {Role::holder};
@@ -257,9 +278,8 @@ Identity ProcInvestigator::conclude(Case& one) {
       add_cause(identity, Cause::references_uncounted);
   }
   if (one.unreadable > 0) add_cause(identity, Cause::unreadable_processes);
-  identity.assurance = Assurance::proven;
-  for (const Cause cause : identity.causes)
-    identity.assurance = std::max(identity.assurance, at_best(cause));
+  set_assurance(identity, Assurance::proven);
+  add_relays(one, identity);
   return identity;
 }
 
@@ -267,30 +287,39 @@ Identity ProcInvestigator::conclude(Case& one) {
 // may have written to the connection.
 void ProcInvestigator::add_connector(const Case& one, Identity& identity) {
   const std::optional<Connector>& connector = one.found.front().who.connector;
-  if (one.found.size() > 1 || !connector) return add_cause(identity, Cause::connector_unknown);
+  // Holders that procfs told of can't be compared with what the kernel recorded.
+  const bool comparable =
+      std::all_of(one.holders.begin(), one.holders.end(),
+                  [](const Holder& holder) { return holder.kernel.has_value(); });
+  if (one.found.size() > 1 || !connector || !comparable)
+    return add_cause(identity, Cause::connector_unknown);
   const KernelTask& then = connector->task;
-  bool one_image = true;
+  bool one_image = then.image != KernelImage{};
+  bool holds = false;
   for (std::size_t i = 0; i < one.holders.size(); ++i) {
-    const auto& kernel = one.holders[i].kernel;
-    const bool same_image = kernel && kernel->task.image == then.image;
-    one_image &= same_image;
-    if (!kernel || !same_process(kernel->task, then)) continue;
+    const KernelTask& now = one.holders[i].kernel->task;
+    one_image &= now.image == then.image;
+    if (!same_process(now, then)) continue;
+    holds = true;
     auto& roles = identity.processes[i].roles;
     roles.insert(roles.begin(), Role::connector);
-    if (same_image) continue;
-    add_cause(identity, Cause::image_changed);
-    identity.grade = Grade::ambiguous;
+    if (now.image != then.image) add_cause(identity, Cause::image_changed);
   }
-  const bool holds =
-      std::any_of(identity.processes.begin(), identity.processes.end(),
-                  [](const Process& process) { return process.roles.front() == Role::connector; });
-  if (holds || one_image) {
-    if (!one_image) identity.grade = Grade::ambiguous;
-    return;
-  }
+  if (one_image) return;
   identity.grade = Grade::ambiguous;
+  if (holds) return;
   identity.processes.push_back(connector_facts(*connector, one.verdict.scopes));
   sort_by_pid(identity.processes);
+}
+
+void ProcInvestigator::add_relays(const Case& one, Identity& identity) {
+  std::vector<OtherSocket> accepted;
+  bool known = true;
+  for (const Case::Found& found : one.found) {
+    known &= found.who.accepted_known;
+    accepted.insert(accepted.end(), found.who.accepted.begin(), found.who.accepted.end());
+  }
+  relays_.find(accepted, known, identity);
 }
 
 // What can still be told of a process that connected and then let go of the connection.
@@ -319,12 +348,20 @@ std::string ProcInvestigator::explain(const Case& one) {
     const std::string missing = rights_.missing();
     if (!missing.empty()) detail += " (" + missing + ")";
   }
+  if (one.reason == Reason::owner_not_found && one.found.front().who.connector) {
+    const Process process = connector_facts(*one.found.front().who.connector, one.verdict.scopes);
+    detail +=
+        "; connected by " + (process.path.empty() ? connector_text(process.pid) : program(process));
+  }
   if (one.reason) return detail;
   if (one.verdict.sockets.size() > 1) detail += "; different sockets have this address pair";
   const SocketHolders& who = one.found.front().who;
   if (!who.account.empty()) detail += "; " + who.account;
   std::string unchecked;
-  if (!who.connector) unchecked = "which process connected";
+  if (!who.connector)
+    unchecked = "which process connected";
+  else if (who.proof == SocketHolders::Proof::uncounted)
+    unchecked = "whether the process that connected still runs the same program";
   if (who.proof == SocketHolders::Proof::uncounted)
     unchecked += std::string(unchecked.empty() ? "" : ", and ") +
                  "whether a descriptor is held out of sight";
@@ -340,50 +377,6 @@ Grade grade_of(const std::vector<Process>& processes, std::size_t sockets) {
       std::all_of(processes.begin(), processes.end(),
                   [&](const Process& process) { return process.image == processes.front().image; });
   return one_image ? Grade::shared : Grade::ambiguous;
-}
-
-namespace {
-
-std::optional<std::string> other_owner(const Identity& before, const Identity& now) {
-  if (before.inode != now.inode)
-    return "the socket is another: inode " + std::to_string(now.inode) + " instead of " +
-           std::to_string(before.inode);
-  const auto of_pid = [](const Identity& in, pid_t pid) {
-    return std::find_if(in.processes.begin(), in.processes.end(),
-                        [&](const Process& process) { return process.pid == pid; });
-  };
-  for (const Process& process : now.processes) {
-    const auto old = of_pid(before, process.pid);
-    if (old == before.processes.end()) return program(process) + " holds the socket too now";
-    if (old->start_time != process.start_time)
-      return program(process) + " is another process than before";
-    if (old->image != process.image)
-      return "process " + std::to_string(process.pid) + " runs " + process.path +
-             " now instead of " + old->path;
-    if (old->binary != process.binary || old->path != process.path)
-      return program(process) + " has not the name any more that it had: " + old->path;
-  }
-  for (const Process& process : before.processes)
-    if (of_pid(now, process.pid) == now.processes.end())
-      return program(process) + " holds the socket no longer";
-  if (before.grade != now.grade)
-    return "the grade is " + std::string(name(now.grade)) + " instead of " +
-           std::string(name(before.grade));
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::optional<Change> difference(const Identity& before, const Identity& now) {
-  if (before.reason) return Change{"no owner was found before: there is nothing to confirm", false};
-  if (now.reason) {
-    const bool closed = now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
-    return Change{
-        "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " + now.detail,
-        closed};
-  }
-  if (auto what = other_owner(before, now)) return Change{std::move(*what), false};
-  return std::nullopt;
 }
 
 }  // namespace warder::identity

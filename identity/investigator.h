@@ -9,6 +9,7 @@
 #include "identity/holder_finder.h"
 #include "identity/identity.h"
 #include "identity/process_facts.h"
+#include "identity/relays.h"
 #include "identity/resolver.h"
 #include "identity/socket_finder.h"
 #include "identity/trace.h"
@@ -41,6 +42,7 @@ class ProcInvestigator final : public Investigator {
         holders_(holders),
         facts_(facts),
         rights_(rights),
+        relays_(sockets, holders, facts),
         trace_(std::move(trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
@@ -55,6 +57,7 @@ class ProcInvestigator final : public Investigator {
   void verify_holders(Case& one);
   [[nodiscard]] Identity conclude(Case& one);
   void add_connector(const Case& one, Identity& identity);
+  void add_relays(const Case& one, Identity& identity);
   [[nodiscard]] Process connector_facts(const Connector& connector, std::span<const Scope> scopes);
   [[nodiscard]] std::string explain(const Case& one);
 
@@ -62,6 +65,7 @@ class ProcInvestigator final : public Investigator {
   HolderFinder& holders_;
   ProcessFacts& facts_;
   Rights& rights_;
+  RelayFinder relays_;
   Trace trace_;
 };
 

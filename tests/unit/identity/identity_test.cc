@@ -112,4 +112,43 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
   CHECK(difference(gone, gone));
 }
 
+TEST_CASE("less sure than before is a change, surer is none", "[identity]") {
+  Identity before = found({process(7, "/usr/bin/curl", kCurl)});
+  before.assurance = Assurance::proven;
+  before.processes[0].roles = {Role::connector, Role::holder};
+  CHECK_FALSE(difference(before, before));
+  Identity now = before;
+  now.assurance = Assurance::suspect;
+  now.causes = {Cause::hidden_holder};
+  CHECK(difference(before, now)->what == "the assurance is suspect now: hidden_holder");
+  CHECK_FALSE(difference(now, before));
+
+  now = before;
+  now.processes[0].roles = {Role::holder};
+  CHECK(difference(before, now)->what ==
+        "process 7 (/usr/bin/curl) is not known any more to have connected");
+  now = before;
+  now.processes[0].roles = {Role::connector};
+  CHECK(difference(before, now)->what == "process 7 (/usr/bin/curl) let go of the socket");
+  now = before;
+  now.processes.push_back(process(8, "/usr/bin/wget", kWget));
+  now.processes[1].roles = {Role::connector};
+  CHECK(difference(before, now)->what == "process 8 (/usr/bin/wget) connected");
+}
+
+TEST_CASE("another program behind a relay is a change", "[identity]") {
+  Identity before = found({process(7, "/usr/bin/socat", kCurl)});
+  Identity now = before;
+  now.relays = true;
+  CHECK(difference(before, now)->what == "connections of other programs lead to it now");
+  before = now;
+  now.via = {process(8, "/usr/bin/wget", kWget)};
+  CHECK(difference(before, now)->what == "process 8 (/usr/bin/wget) is behind it now");
+  before = now;
+  now.via.push_back(process(9, "/usr/bin/wget", kWget));
+  CHECK_FALSE(difference(before, now));
+  now.via_complete = false;
+  CHECK(difference(before, now)->what == "not all programs behind it are known now");
+}
+
 }  // namespace warder::identity

@@ -24,6 +24,8 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::vector<std::uint64_t> inodes{4711};  // of the one connection, in the global scope
   bool closed = false, unreadable_table = false;
   std::map<std::uint64_t, std::vector<Holder>> holders;
+  std::map<std::uint64_t, SocketHolders> kernel;  // what is known beside `holders`
+  std::map<std::uint16_t, std::uint64_t> peers;   // inodes of other connections, by client port
   std::size_t unreadable = 0;
   bool forbidden = false;  // facts can't be read
   std::string lacking;
@@ -39,15 +41,26 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     if (!inodes.empty()) finding.kind = Kind::found;
     if (closed) finding = {Scope{}, Kind::closed, {}, "closed"};
     if (unreadable_table) finding = {Scope{}, Kind::unreadable, {}, "not readable"};
-    return std::vector<Sighting>(connections.size(), Sighting{finding});
+    std::vector<Sighting> sightings(connections.size(), Sighting{finding});
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+      if (connections[i].client.port == 0) continue;
+      const auto peer = peers.find(connections[i].client.port);
+      sightings[i] = {peer == peers.end()
+                          ? ScopeFinding{Scope{}, Kind::absent, {}, "no entry"}
+                          : ScopeFinding{Scope{}, Kind::found, {{peer->second, 0}}, "seen"}};
+    }
+    return sightings;
   }
   HolderScan find(std::span<const FoundSocket> wanted) override {
     ++walks;
     if (on_walk) on_walk(walks);
     HolderScan scan;
-    for (const FoundSocket& socket : wanted)
+    for (const FoundSocket& socket : wanted) {
+      if (const auto found = kernel.find(socket.inode); found != kernel.end())
+        scan.by_inode[socket.inode] = found->second;
       if (const auto found = holders.find(socket.inode); found != holders.end())
         scan.by_inode[socket.inode].holders = found->second;
+    }
     scan.unreadable = unreadable;
     return scan;
   }
@@ -80,6 +93,17 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     process.start_time = 100;
     processes[pid] = process;
     holders[inode].push_back({pid, pid, {}});
+  }
+  // As the kernel tells it: `pid` connected, and all references are accounted for.
+  void prove(pid_t pid, std::uint64_t inode = 4711) {
+    SocketHolders& known = kernel[inode];
+    known.proof = SocketHolders::Proof::complete;
+    known.connector_asked = known.accepted_known = true;
+    known.connector = Connector{task(pid), 1000};
+    for (Holder& holder : holders[inode]) holder.kernel = SocketPass::Task{task(holder.pid), {}};
+  }
+  KernelTask task(pid_t pid) {
+    return {pid, processes[pid].start_time * 10'000'000, 1, {1, 0, processes[pid].image.inode}};
   }
   Identity look() {
     const Connection connection;
@@ -300,6 +324,153 @@ TEST_CASE("one of several holders that ends is left out at the second look", "[i
   const Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
   CHECK(identity.processes.front().pid == 7);
+}
+
+TEST_CASE("the process that connected, and nobody else, is proven", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.prove(7);
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.assurance == Assurance::proven);
+  CHECK(identity.causes.empty());
+  CHECK(identity.processes.front().roles == std::vector<Role>{Role::connector, Role::holder});
+  CHECK_FALSE(identity.relays);
+  CHECK(identity.via_complete);
+  CHECK(identity.detail.find("not checked") == std::string::npos);
+
+  // Processes that can't be looked into don't matter then.
+  host.unreadable = 3;
+  CHECK(host.look().assurance == Assurance::proven);
+  host.kernel[4711].proof = SocketHolders::Proof::hidden;
+  identity = host.look();
+  CHECK(identity.assurance == Assurance::suspect);
+  CHECK(identity.causes == std::vector<Cause>{Cause::hidden_holder, Cause::unreadable_processes});
+  CHECK(identity.binary() == nullptr);
+}
+
+TEST_CASE("another program now than the one that connected", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.prove(7);
+  auto& connector = host.kernel[4711].connector->task;
+  SECTION("the same process has executed it") {
+    connector.image.inode = 2;
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::ambiguous);
+    CHECK(identity.causes == std::vector<Cause>{Cause::image_changed});
+    CHECK(identity.assurance == Assurance::suspect);
+    CHECK(identity.binary() == nullptr);
+  }
+  SECTION("a process that let go of it") {
+    host.add(8, "/tmp/attack", 2, 1);
+    connector = host.task(8);
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::ambiguous);
+    CHECK(identity.binary() == nullptr);
+    REQUIRE(identity.processes.size() == 2);
+    CHECK(identity.processes[1].path == "/tmp/attack");
+    CHECK(identity.processes[1].roles == std::vector<Role>{Role::connector});
+  }
+  SECTION("a process that is gone, and its number another's") {
+    host.add(8, "/usr/bin/innocent", 3, 1);
+    connector = host.task(8);
+    connector.image.inode = 2;
+    connector.start_ns += 1'000'000'000;
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::ambiguous);
+    REQUIRE(identity.processes.size() == 2);
+    CHECK(identity.processes[1].path.empty());
+  }
+  SECTION("a parent of the same program") {
+    connector.pid = 6;
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::exact);
+    CHECK(identity.assurance == Assurance::proven);
+    CHECK(identity.processes.front().roles == std::vector<Role>{Role::holder});
+  }
+  SECTION("no image at all is not the same image") {
+    connector.image = {};
+    host.holders[4711].front().kernel->task.image = {};
+    CHECK(host.look().grade == Grade::ambiguous);
+  }
+  SECTION("nothing to compare with") {
+    host.holders[4711].front().kernel.reset();
+    host.kernel[4711].proof = SocketHolders::Proof::uncounted;
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::exact);
+    CHECK(identity.causes == kProcfsOnly);
+    CHECK(identity.detail.find("still runs the same program") != std::string::npos);
+  }
+}
+
+TEST_CASE("a socket that nothing shows has a hidden holder", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.prove(7);
+  host.holders.clear();
+  host.kernel[4711].proof = SocketHolders::Proof::hidden;
+  host.kernel[4711].account = "no descriptor";
+  Identity identity = host.look();
+  CHECK(identity.reason == Reason::owner_not_found);
+  CHECK(identity.causes == std::vector<Cause>{Cause::hidden_holder});
+  CHECK(identity.assurance == Assurance::suspect);
+  CHECK(identity.detail == "global: seen; no descriptor; connected by process 7 (/usr/bin/curl)");
+  host.kernel[4711].connector->task.start_ns = 5;
+  CHECK(host.look().detail ==
+        "global: seen; no descriptor; connected by process 7, which has ended");
+  host.kernel[4711].connector->task.pid = 0;
+  CHECK(host.look().detail ==
+        "global: seen; no descriptor; connected by a process in another PID namespace");
+  // Counts that never stand still are no proof of it.
+  host.kernel[4711].proof = SocketHolders::Proof::moving;
+  identity = host.look();
+  CHECK(identity.reason == Reason::raced);
+  CHECK(identity.causes.empty());
+}
+
+TEST_CASE("programs behind a relay", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/socat", 1);
+  host.prove(7);
+  const auto end = [](std::uint16_t port) {
+    return net::Endpoint{net::IpAddress::v4({127, 0, 0, 1}), port};
+  };
+  host.kernel[4711].accepted = {{50, 0, 1, end(1080), end(5000)}};
+  host.peers[5000] = 51;
+  host.add(8, "/usr/bin/curl", 2, 51);
+  host.prove(8, 51);
+  Identity identity = host.look();
+  CHECK(identity.grade == Grade::exact);
+  CHECK(identity.relays);
+  CHECK(identity.via_complete);
+  REQUIRE(identity.via.size() == 1);
+  CHECK(identity.via.front().pid == 8);
+  CHECK(*identity.via.front().binary == "/usr/bin/curl");
+
+  SECTION("from elsewhere") { host.peers.clear(); }
+  SECTION("hidden") { host.kernel[51].proof = SocketHolders::Proof::hidden; }
+  SECTION("more than are told") { host.kernel[4711].accepted_known = false; }
+  SECTION("a relay too") { host.kernel[51].accepted = {{52, 0, 1, end(1081), end(5001)}}; }
+  SECTION("opened by another") { host.kernel[51].connector->task.start_ns = 1; }
+  SECTION("gone") { host.processes.erase(8); }
+  identity = host.look();
+  CHECK(identity.relays);
+  CHECK_FALSE(identity.via_complete);
+  CHECK(identity.grade == Grade::exact);
+}
+
+TEST_CASE("a process that talks to itself is no relay", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/python3", 1);
+  host.prove(7);
+  host.kernel[4711].accepted = {{50, 0, 1, {}, {net::IpAddress::v4({127, 0, 0, 1}), 5000}}};
+  host.peers[5000] = 51;
+  host.holders[51] = {{7, 7, {}}};
+  host.prove(7, 51);
+  const Identity identity = host.look();
+  CHECK_FALSE(identity.relays);
+  CHECK(identity.via_complete);
 }
 
 }  // namespace warder::identity
