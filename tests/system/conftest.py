@@ -10,6 +10,7 @@ import pytest
 from rig import origin as o
 from rig.dns import DnsServer
 from rig.opa import Opa
+from rig.program import build as build_program
 from rig.warder import PROGRAM, Warder
 from rig.world import BLACK_HOLE6, FORBIDDEN, GATE, ORIGIN, ORIGIN6, PRIVATE, World
 
@@ -57,10 +58,25 @@ def world():
 def programs(world):
     """One program under two names: the policy allows the first and knows nothing of the second."""
     folder = world.work / "bin"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     made = SimpleNamespace(allowed=str(folder / "allowed-agent"), denied=str(folder / "denied-agent"))
     shutil.copy(PYTHON, made.allowed)
     shutil.copy(PYTHON, made.denied)
+    return made
+
+
+@pytest.fixture(scope="session")
+def natives(world):
+    """The same for the program of helpers/program, and a path that the policy allows, for a test to put
+    at it what it likes."""
+    folder = world.work / "bin"
+    folder.mkdir(exist_ok=True)
+    made = SimpleNamespace(
+        allowed=str(folder / "allowed-native"), denied=str(folder / "denied-native"),
+        replaced=str(folder / "replaced-native"),
+    )
+    build_program(made.allowed)
+    shutil.copy(made.allowed, made.denied)
     return made
 
 
@@ -83,14 +99,14 @@ def paths(*programs):
 
 
 @pytest.fixture(scope="session")
-def policies(programs, go_client_path):
+def policies(programs, natives, go_client_path):
     clients = paths(
         "/usr/bin/curl", "/usr/bin/wget", "/usr/lib/git-core/git-remote-http", "/usr/bin/openssl",
         "/usr/bin/socat", shutil.which("node") or "/usr/bin/node", go_client_path, PYTHON,
-        programs.allowed,
+        programs.allowed, natives.allowed, natives.replaced,
     )
     ports = [443, 22, ECHO, SPEAKS_FIRST, EXCHANGES, ANSWERS_LATE]
-    hosts = ["origin.test", "v4.test", "blackhole.test", ORIGIN, ORIGIN6]
+    hosts = ["origin.test", "v4.test", "*.v4.test", "blackhole.test", ORIGIN, ORIGIN6]
     return {
         "clients": {"endpoints": endpoints(hosts, ports), "binaries": clients},
         # As in the issue this project began with.

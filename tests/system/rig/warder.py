@@ -1,5 +1,6 @@
 """One Warder process: its configuration, its records, and the proof that it ended well."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -129,6 +130,14 @@ class Warder:
             mark,
         )
 
+    def decision_for(self, client, mark=0):
+        """`client` as "address:port"."""
+        return self.records.wait(
+            lambda r: r.get("event") == "decision" and r.get("client") == client,
+            f"what it decided for {client}",
+            mark,
+        )
+
     def tunnel(self, request_id):
         return self.records.wait(
             lambda r: r.get("event") == "tunnel" and r.get("request_id") == request_id,
@@ -194,6 +203,23 @@ class Warder:
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Stopped while the block runs: what is prepared there is all there when it looks."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            eventually(self._stands_still, "every thread has stopped")
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def _stands_still(self):
+        states = [
+            (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            for task in Path(f"/proc/{self.pid}/task").iterdir()
+        ]
+        return set(states) == {"T"}
 
     # The end.
 
