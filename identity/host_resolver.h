@@ -11,24 +11,11 @@
 
 #include "identity/abilities.h"
 #include "identity/resolver.h"
+#include "identity/sandbox_spec.h"
 #include "net/address.h"
 #include "net/result.h"
 
 namespace warder::identity {
-
-// How a sandbox is named. Its process is found again after a restart for every kind but `pid`.
-struct SandboxSpec {
-  enum class Kind {
-    pid,        // that process; when it ends the scope says so
-    pidfile,    // the process whose number the file holds
-    cgroup,     // the oldest process of a cgroup: a path below the hierarchy's root, "/a/b"
-    container,  // the oldest process whose cgroup path names that container id (or 12 digits of it)
-  };
-  Kind kind = Kind::pid;
-  pid_t pid = 0;      // Kind::pid
-  std::string value;  // the others
-  friend bool operator==(const SandboxSpec&, const SandboxSpec&) = default;
-};
 
 struct HostResolverOptions {
   std::string proc_root = "/proc";

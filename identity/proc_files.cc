@@ -73,6 +73,36 @@ std::optional<std::string_view> status_line(std::string_view text, std::string_v
   return std::nullopt;
 }
 
+template <class T>
+bool one_number(std::string_view line, T& into, int base = 10) {
+  const auto value = number<T>(next_field(line), base);
+  if (!value || !next_field(line).empty()) return false;
+  into = *value;
+  return true;
+}
+
+template <class T, std::size_t N>
+bool all_numbers(std::string_view line, std::array<T, N>& into) {
+  for (T& each : into) {
+    const auto value = number<T>(next_field(line));
+    if (!value) return false;
+    each = *value;
+  }
+  return next_field(line).empty();
+}
+
+template <class T>
+bool all_numbers(std::string_view line, std::vector<T>& into) {
+  into.clear();
+  for (;;) {
+    const std::string_view field = next_field(line);
+    if (field.empty()) return true;
+    const auto value = number<T>(field);
+    if (!value) return false;
+    into.push_back(*value);
+  }
+}
+
 }  // namespace
 
 std::optional<SocketRow> parse_socket_row(std::string_view line) {
@@ -106,10 +136,52 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
   return ProcStat{field[0].front(), *parent, *flags, *threads, *start_time};
 }
 
-std::optional<uid_t> parse_status_uid(std::string_view text) {
-  auto line = status_line(text, "Uid");
-  if (!line) return std::nullopt;
-  return number<uid_t>(next_field(*line));
+std::optional<ProcStatus> parse_status(std::string_view text) {
+  ProcStatus status;
+  bool uids = false;
+  bool gids = false;
+  bool good = true;
+  while (!text.empty() && good) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(line.size() < text.size() ? line.size() + 1 : text.size());
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    const std::string_view key = line.substr(0, colon);
+    line.remove_prefix(colon + 1);
+    if (key == "Uid")
+      good = uids = all_numbers(line, status.uids);
+    else if (key == "Gid")
+      good = gids = all_numbers(line, status.gids);
+    else if (key == "Groups")
+      good = all_numbers(line, status.groups);
+    else if (key == "NSpid")
+      good = all_numbers(line, status.numbers);
+    else if (key == "TracerPid")
+      good = one_number(line, status.tracer);
+    else if (key == "CapPrm")
+      good = one_number(line, status.capabilities, 16);
+  }
+  if (!good || !uids || !gids || status.tracer < 0) return std::nullopt;
+  return status;
+}
+
+std::optional<pid_t> parse_status_tracer(std::string_view text) {
+  auto line = status_line(text, "TracerPid");
+  pid_t tracer = 0;
+  if (!line || !one_number(*line, tracer) || tracer < 0) return std::nullopt;
+  return tracer;
+}
+
+std::optional<pid_t> parse_fdinfo_pid(std::string_view text) {
+  auto line = status_line(text, "Pid");
+  pid_t pid = 0;
+  if (!line || !one_number(*line, pid) || pid <= 0) return std::nullopt;
+  return pid;
+}
+
+std::optional<pid_t> parse_pidfile(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  return parse_pid(text);
 }
 
 std::optional<std::uint64_t> parse_status_capabilities(std::string_view text) {

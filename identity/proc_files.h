@@ -2,9 +2,11 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "net/address.h"
 
@@ -35,8 +37,26 @@ struct ProcStat {
 };
 [[nodiscard]] std::optional<ProcStat> parse_stat(std::string_view text);
 
-// The real user id, of /proc/<pid>/status.
-[[nodiscard]] std::optional<uid_t> parse_status_uid(std::string_view text);
+// Of /proc/<pid>/status. Lines that a kernel may leave out are as if they said nothing.
+struct ProcStatus {
+  std::array<uid_t, 4> uids{};  // real, effective, saved, file system
+  std::array<gid_t, 4> gids{};  // likewise
+  std::vector<gid_t> groups;
+  pid_t tracer = 0;                // 0: nobody that can be seen from here
+  std::uint64_t capabilities = 0;  // permitted: what it may make effective at any time
+  std::vector<pid_t> numbers;      // in each PID namespace, the innermost last
+};
+[[nodiscard]] std::optional<ProcStatus> parse_status(std::string_view text);
+
+// TracerPid alone, of a thread's status; nullopt when there is no such line.
+[[nodiscard]] std::optional<pid_t> parse_status_tracer(std::string_view text);
+
+// The process that a pidfd stands for, of /proc/self/fdinfo/<fd>; nullopt when it has no number in
+// that tree.
+[[nodiscard]] std::optional<pid_t> parse_fdinfo_pid(std::string_view text);
+
+// The number that a pidfile holds: digits and at most one newline, nothing else.
+[[nodiscard]] std::optional<pid_t> parse_pidfile(std::string_view text);
 
 // The effective capabilities, of /proc/<pid>/status.
 [[nodiscard]] std::optional<std::uint64_t> parse_status_capabilities(std::string_view text);

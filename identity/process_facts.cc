@@ -69,11 +69,12 @@ Result<Process> ProcProcessFacts::read(const Holder& holder) {
   if (!path) return fail(std::move(path.error()));
   auto status = read_file(directory->get(), thread_path(holder) + "/status", kStatusLimit);
   if (!status) return fail(std::move(status.error()));
-  const auto uid = parse_status_uid(*status);
-  if (!uid) return fail(Errc::system, "status: not of the form of proc(5)");
+  const auto parsed = parse_status(*status);
+  if (!parsed) return fail(Errc::system, "status: not of the form of proc(5)");
   Process process;
   process.pid = holder.pid;
-  process.uid = *uid;
+  process.uid = parsed->uids[1];
+  process.gid = parsed->gids[1];
   process.start_time = vitals->start_time;
   process.image = vitals->image;
   process.path = std::move(*path);

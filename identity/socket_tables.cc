@@ -163,9 +163,7 @@ const Result<TableReading>& SocketTables::read(int at, std::optional<std::uint64
 }
 
 void SocketTables::ask_sandbox(const Sandbox& sandbox, Call& call) const {
-  Scope scope;
-  scope.kind = Scope::Kind::pid;
-  scope.pid = sandbox.pid();
+  const Scope scope = sandbox.scope();
   const auto network = network_namespace(sandbox.directory(), "ns/net");
   const bool ours = network && network == call.own_namespace;
   std::optional<std::string> ended = sandbox.ended();

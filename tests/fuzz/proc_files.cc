@@ -15,18 +15,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto row = identity::parse_socket_row(text)) {
     REQUIRE_THAT(row->local.address.is_v4() == row->remote.address.is_v4());
   }
-  if (const auto stat = identity::parse_stat(text)) {
-    REQUIRE_THAT(stat->parent >= 0);
-    REQUIRE_THAT(text.find(')') != std::string::npos);
-  }
-  (void)identity::parse_status_uid(text);
-  (void)identity::parse_status_capabilities(text);
   if (const auto inode = identity::parse_inode_link(text, "socket")) {
     REQUIRE_THAT(text.starts_with("socket:[") && text.ends_with("]"));
     REQUIRE_THAT(text.find(std::to_string(*inode)) != std::string::npos);
   }
   if (const auto pid = identity::parse_pid(text)) {
     REQUIRE_THAT(*pid > 0 && text == std::to_string(*pid));
+  }
+  if (const auto pid = identity::parse_pidfile(text)) {
+    const std::string number = std::to_string(*pid);
+    REQUIRE_THAT(*pid > 0 && (text == number || text == number + "\n"));
   }
   return 0;
 }

@@ -49,7 +49,8 @@ void ProcTree::process(pid_t pid, pid_t parent, std::uint64_t start_time,
   const std::string number = std::to_string(pid);
   const std::string thread = number + "/task/" + number;
   write(number + "/stat", stat_line(pid, "name", 'S', parent, start_time));
-  write(thread + "/status", "Name:\tname\nUid:\t1000\t0\t0\t0\n");
+  write(thread + "/status",
+        "Name:\tname\nUid:\t999\t1000\t999\t1000\nGid:\t999\t1001\t999\t1001\n");
   link(number + "/exe", exe);
   link(thread + "/exe", exe);
   directory(thread + "/fd");

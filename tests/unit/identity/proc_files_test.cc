@@ -89,16 +89,54 @@ TEST_CASE("a cut or broken stat is refused", "[identity]") {
   CHECK_FALSE(parse_stat("7 (curl) S 3 1 1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 -9 1"));
 }
 
-TEST_CASE("the uid of a status, the real one", "[identity]") {
-  CHECK(parse_status_uid("Name:\tcurl\nUmask:\t0022\nUid:\t998\t0\t0\t0\nGid:\t1\n") == 998);
+TEST_CASE("a status", "[identity]") {
+  const auto status = parse_status(
+      "Name:\tcurl\nUmask:\t0022\nTgid:\t71\nTracerPid:\t12\nUid:\t998\t0\t1\t2\n"
+      "Gid:\t4294967295\t4\t5\t6\nGroups:\t4 27 1000 \nNSpid:\t71\t5\nCapPrm:\t00000000000000c0\n"
+      "CapEff:\t0000000000000001\n");
+  REQUIRE(status);
+  CHECK(status->uids == std::array<uid_t, 4>{998, 0, 1, 2});
+  CHECK(status->gids == std::array<gid_t, 4>{4294967295U, 4, 5, 6});
+  CHECK(status->groups == std::vector<gid_t>{4, 27, 1000});
+  CHECK(status->tracer == 12);
+  CHECK(status->capabilities == 0xc0);
+  CHECK(status->numbers == std::vector<pid_t>{71, 5});
   // The kernel escapes newlines in the name, so that this is all the name's.
-  CHECK(parse_status_uid("Name:\tx\\nUid:\t0\nUid:\t998\t0\t0\t0\n") == 998);
-  CHECK(parse_status_uid("Name:\tUid: 5\nUid:\t4294967295\t0\t0\t0") == 4294967295U);
-  CHECK_FALSE(parse_status_uid("Name:\tcurl\n"));
-  CHECK_FALSE(parse_status_uid("Uid:"));
-  CHECK_FALSE(parse_status_uid("Uid:\t-1"));
-  CHECK_FALSE(parse_status_uid("Uid:\t4294967296\t0"));
-  CHECK_FALSE(parse_status_uid(""));
+  const auto odd = parse_status("Name:\tUid:\t0\\nUid:\t0\nUid:\t7\t7\t7\t7\nGid:\t1\t1\t1\t1");
+  REQUIRE(odd);
+  CHECK(odd->uids[1] == 7);
+  CHECK(odd->groups.empty());
+  CHECK(odd->tracer == 0);
+}
+
+TEST_CASE("a cut or broken status is refused", "[identity]") {
+  const std::string good = "Uid:\t1\t2\t3\t4\nGid:\t1\t2\t3\t4\n";
+  REQUIRE(parse_status(good));
+  for (std::size_t size = 0; size < good.size() - 2; ++size)
+    CHECK_FALSE(parse_status(good.substr(0, size)));
+  for (const char* const line :
+       {"Uid:\t-1\t0\t0\t0", "Uid:\t4294967296\t0\t0\t0", "Uid:\t1\t2\t3\t4\t5", "Groups:\t1 x",
+        "TracerPid:\t", "TracerPid:\t-1", "TracerPid:\t1 2", "NSpid:\t1\t-", "CapPrm:\tnone"})
+    CHECK_FALSE(parse_status(good + line + "\n"));
+}
+
+TEST_CASE("single lines of status files", "[identity]") {
+  CHECK(parse_status_tracer("Name:\tTracerPid:\t4\nTracerPid:\t0\n") == 0);
+  CHECK(parse_status_tracer("TracerPid:\t71") == 71);
+  CHECK_FALSE(parse_status_tracer("TracerPid:\t"));
+  CHECK_FALSE(parse_status_tracer(""));
+  CHECK(parse_fdinfo_pid("pos:\t0\nflags:\t02000002\nPid:\t71\nNSpid:\t71\n") == 71);
+  CHECK_FALSE(parse_fdinfo_pid("pos:\t0\nPid:\t0\n"));
+  CHECK_FALSE(parse_fdinfo_pid("pos:\t0\nPid:\t-1\n"));
+  CHECK_FALSE(parse_fdinfo_pid("pos:\t0\n"));
+}
+
+TEST_CASE("a pidfile holds a number and nothing else", "[identity]") {
+  CHECK(parse_pidfile("71") == 71);
+  CHECK(parse_pidfile("71\n") == 71);
+  for (const char* const text :
+       {"", "\n", "71\n\n", " 71", "71 ", "71 72", "0", "-71", "071", "71\r\n", "99999999999"})
+    CHECK_FALSE(parse_pidfile(text));
 }
 
 TEST_CASE("effective capabilities", "[identity]") {
