@@ -17,16 +17,14 @@ BOX = BOXES["box"][0]
 RACES = int(os.environ.get("WARDER_RACES", "20"))
 # So many connections of one process are at stake in one trick.
 AT_ONCE = 5
-# Root as it is without what BPF needs.
-WITHOUT_BPF = ("setpriv", "--inh-caps", "-all", "--bounding-set", "-sys_admin,-bpf,-perfmon")
 KERNEL, PROCFS = "kernel", "procfs"
 
 
 @pytest.fixture(scope="module", params=[PROCFS])
 def looking(request, world, opa, dns, origins):
     """(how, Warder)"""
-    prefix = () if request.param == KERNEL else WITHOUT_BPF
-    warder = Warder(world, opa.url, prefix=prefix)
+    lookup = {KERNEL: "auto", PROCFS: "procfs"}[request.param]
+    warder = Warder(world, opa.url, identity={"lookup": lookup})
     yield request.param, warder
     warder.stop()
 

@@ -66,6 +66,11 @@ class Program:
         """The status of each connection's answer; 0 where there was none."""
         return list(map(int, self.ask("statuses")))
 
+    def end(self):
+        """Its number is free afterwards."""
+        self.ask("quit")
+        self.process.wait(DEADLINE)
+
     def __enter__(self):
         return self
 

@@ -207,11 +207,13 @@ class Warder:
     @contextlib.contextmanager
     def frozen(self):
         """Stopped while the block runs: what is prepared there is all there when it looks."""
-        self.process.send_signal(signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
         try:
             eventually(self._stands_still, "every thread has stopped")
             yield
         finally:
+            os.kill(self.pid, signal.SIGCONT)
+            # nsenter before it stops along with it.
             self.process.send_signal(signal.SIGCONT)
 
     def _stands_still(self):

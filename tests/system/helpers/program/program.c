@@ -277,6 +277,8 @@ static void obey(char* order) {
   if (IS("head")) return send_heads(words[1], words[2]);
   if (IS("statuses")) return statuses();
   if (IS("descriptors")) return descriptors();
+  if (IS("pid")) return answer("ok %d", getpid());
+  if (IS("quit")) return close_all(), answer("ok"), say(), _exit(0);
   if (IS("spin")) return spin(atol(words[1])), answer("ok");
   if (IS("close")) return close_all(), answer("ok");
   if (IS("shutdown")) return answer_result(shut_down());
