@@ -59,6 +59,9 @@ class ConnectionLimits {
   std::map<std::string, std::size_t> by_identity_;
 };
 
+// Descriptors kept for listeners, OPA connections, walks of /proc, admin and the log.
+inline constexpr std::size_t kReservedDescriptors = 512;
+
 // How many connections `configured` may be with this process's descriptor limit: a tunnel needs up
 // to six (two sockets and two pipes), and `reserved` stay for everything else. Raises the soft
 // limit to the hard one first (setrlimit(2)). At least 1.

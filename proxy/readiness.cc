@@ -15,7 +15,8 @@ namespace {
 constexpr std::chrono::seconds kEvery{5};
 constexpr std::chrono::milliseconds kEveryUntilReady{500};
 
-// No policy allows it: the name is reserved (RFC 6761 section 6.4) and nobody is calling.
+}  // namespace
+
 opa::Query probe_question() {
   opa::Query query;
   query.host = "probe.invalid";
@@ -30,8 +31,6 @@ opa::Query probe_question() {
   query.identity.detail = "Warder asks whether the policy answers; nobody is calling.";
   return query;
 }
-
-}  // namespace
 
 Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities,
                      RecordSink& records)

@@ -18,6 +18,9 @@
 
 namespace warder::proxy {
 
+// No policy allows it: the name is reserved (RFC 6761 section 6.4) and nobody is calling.
+[[nodiscard]] opa::Query probe_question();
+
 // Finds out, again and again, whether the gate can do its job: asks OPA a probe question, and looks
 // up the owner of a connection of its own. Belongs to one loop; checks() may be called on any
 // thread.

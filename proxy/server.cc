@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "proxy/admin.h"
 #include "proxy/connection_limits.h"
+#include "proxy/identity_options.h"
 #include "proxy/metrics.h"
 #include "proxy/readiness.h"
 #include "proxy/record_writer.h"
@@ -23,29 +24,11 @@ namespace warder::proxy {
 
 namespace {
 
-// Descriptors kept for listeners, OPA connections, walks of /proc, admin and the log.
-constexpr std::size_t kReservedDescriptors = 512;
-
 std::size_t worker_count(const Config& config) {
   if (config.workers != 0) return config.workers;
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
   return static_cast<std::size_t>(std::max(1, CPU_COUNT(&cores)));
-}
-
-identity::HostResolverOptions identity_options(const Config::Identity& config) {
-  identity::HostResolverOptions options;
-  options.proc_root = config.proc;
-  options.sandboxes = config.sandboxes;
-  options.listener_aliases = config.listener_aliases;
-  options.max_waiting = config.queue;
-  options.deadline = config.timeout;
-  options.discover = config.discover;
-  options.discover_user_namespaces = config.discover_user_namespaces;
-  options.lookup = config.lookup;
-  options.command_line = config.command_line;
-  options.hash = {config.hash_enabled, config.hash_max_bytes, config.hash_timeout};
-  return options;
 }
 
 // The process's own thread: signals, probes and the admin server; the workers' comings and goings.
