@@ -1,6 +1,8 @@
 # Two stages: the first compiles with the packages of deps/build.txt (pins included), the second has only
 # the shared libraries of deps/runtime.txt and the program.
 ARG BASE=debian:bookworm-slim
+# Whoever has compiled already names an image that has the program at the same place.
+ARG PROGRAM=build
 
 FROM ${BASE} AS build
 WORKDIR /src
@@ -17,12 +19,14 @@ RUN cmake --preset release -DWARDER_TESTS=OFF \
  && cmake --build build/release --target warder \
  && strip build/release/warder
 
+FROM ${PROGRAM} AS program
+
 FROM ${BASE}
 COPY deps/runtime.txt /tmp/runtime.txt
 RUN apt-get update \
  && sed 's/#.*//' /tmp/runtime.txt | xargs apt-get install -y --no-install-recommends \
  && rm -rf /var/lib/apt/lists/* /tmp/runtime.txt
-COPY --from=build /src/build/release/warder /usr/local/bin/warder
+COPY --from=program /src/build/release/warder /usr/local/bin/warder
 # Root, with the capabilities that compose.yaml leaves it: other users' /proc/<pid>/fd and exe are read.
 ENTRYPOINT ["/usr/local/bin/warder"]
 CMD ["run"]

@@ -25,6 +25,15 @@ package_list() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@" | awk '{print $1}'
 
 opa_is_right() { [ "$(opa version 2>/dev/null | sed -n 's/^Version: *//p')" = "$OPA_VERSION" ]; }
 
+# The mirror this machine takes bookworm from, as apt itself reads its configuration, whatever the format.
+# Other archives have suites of that name: Debian's is the one with bookworm-updates too, or called debian.
+mirror() {
+  apt-get update --print-uris 2>/dev/null | tr -d "'" | awk '
+    match($1, /\/dists\/(bookworm|stable|oldstable)\/main\/binary-/) { uri = substr($1, 1, RSTART - 1); if (!(uri in rank)) { order[++n] = uri; rank[uri] = uri ~ /\/debian$/ } }
+    match($1, /\/dists\/(bookworm|stable|oldstable)-updates\//) { updates[substr($1, 1, RSTART - 1)] = 1 }
+    END { for (i = 1; i <= n; i++) { r = rank[order[i]] + 2 * (order[i] in updates); if (r > best || best == "") { best = r; found = order[i] } } print found }'
+}
+
 need_root() { [ "$(id -u)" = 0 ] || die "needs root: network namespaces and other users' /proc/<pid>/fd are read"; }
 
 # Sanitizers of g++ 12 and clang 14 lose their shadow memory to kernels that randomise more address bits
