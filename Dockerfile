@@ -15,7 +15,7 @@ COPY net net
 COPY identity identity
 COPY opa-client opa-client
 COPY proxy proxy
-RUN cmake --preset release -DWARDER_TESTS=OFF \
+RUN cmake --preset release -DWARDER_TESTS=OFF -DWARDER_BENCH=OFF \
  && cmake --build build/release --target warder \
  && strip build/release/warder
 
