@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 
+#include <thread>
 #include <utility>
 
+#include "identity/bpf/bpf_view.h"
+#include "identity/kernel_holders.h"
 #include "identity/local_address.h"
 #include "identity/proc_fs.h"
 #include "identity/proc_holders.h"
@@ -16,31 +19,44 @@
 namespace warder::identity {
 namespace {
 
-// Everything that reads procfs, in the order in which one needs the other.
+// Everything that looks, in the order in which one needs the other.
 class HostServices final : public Investigator {
  public:
   HostServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
-               std::vector<net::Endpoint> aliases, Trace trace)
+               std::vector<net::Endpoint> aliases, std::unique_ptr<KernelView> view, Trace trace)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
         aliases_(std::move(aliases)),
         tables_(proc_root_.get(), sandboxes_, aliases_, local_),
-        holders_(proc_root_.get()),
+        view_(std::move(view)),
+        walk_(proc_root_.get()),
+        counting_(kernel_holders(view_.get(), walk_)),
         facts_(proc_root_.get(), sandboxes_),
         rights_(proc_root_.get()),
-        investigator_(tables_, holders_, facts_, rights_, std::move(trace)) {}
+        investigator_(tables_, holders(), facts_, rights_, std::move(trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override {
     return investigator_.look(connections);
   }
 
  private:
+  static std::unique_ptr<KernelHolders> kernel_holders(KernelView* view, HolderFinder& walk) {
+    if (view == nullptr) return nullptr;
+    return std::make_unique<KernelHolders>(
+        *view, walk, [](std::chrono::microseconds time) { std::this_thread::sleep_for(time); });
+  }
+  HolderFinder& holders() {
+    return counting_ ? static_cast<HolderFinder&>(*counting_) : static_cast<HolderFinder&>(walk_);
+  }
+
   net::UniqueFd proc_root_;
   std::vector<Sandbox> sandboxes_;
   std::vector<net::Endpoint> aliases_;
   RouteLookup local_;
   SocketTables tables_;
-  ProcHolders holders_;
+  std::unique_ptr<KernelView> view_;  // null: only the walk is left
+  ProcHolders walk_;
+  std::unique_ptr<KernelHolders> counting_;  // null without a view
   ProcProcessFacts facts_;
   ProcRights rights_;
   ProcInvestigator investigator_;
@@ -62,12 +78,15 @@ Result<HostResolver> make_host_resolver(HostResolverOptions options) {
     }
     sandboxes.push_back(std::move(*sandbox));
   }
-  auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(sandboxes),
-                                                 std::move(options.listener_aliases),
-                                                 Trace(std::move(options.trace)));
+  BpfView kernel;
+  if (options.lookup == HostResolverOptions::Lookup::automatic)
+    kernel = open_bpf_view(proc_root->get());
+  auto services = std::make_unique<HostServices>(
+      std::move(*proc_root), std::move(sandboxes), std::move(options.listener_aliases),
+      std::move(kernel.view), Trace(std::move(options.trace)));
   return HostResolver{std::make_unique<QueuedResolver>(
                           std::move(services), QueueLimits{options.max_waiting, options.deadline}),
-                      {}};
+                      std::move(kernel.abilities)};
 }
 
 }  // namespace warder::identity

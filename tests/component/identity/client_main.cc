@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #include <sstream>
 #include <string>
 #include <thread>
+
+#include "tests/component/identity/client_calls.h"
 
 namespace {
 
@@ -80,24 +83,7 @@ pid_t fork_child(const std::string& program) {
 }
 
 // Nobody's table has the socket afterwards: it is on its way to this process.
-bool park() {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &held, sizeof held);
-  return ::sendmsg(ends[0], &message, 0) == 1 && ::close(held) == 0;
-}
+bool park() { return park_copy(held) && ::close(held) == 0; }
 
 bool mount_over(const std::string& what, const std::string& where) {
   return ::unshare(CLONE_NEWNS) == 0 &&
@@ -137,6 +123,69 @@ void connect_apart(const std::string& address, std::uint16_t port) {
   answer_result(outcome == 0);
 }
 
+// "ok INODE COOKIE DESCRIPTOR"
+void tell_socket() {
+  struct stat info {};
+  unsigned long long cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::fstat(held, &info) != 0 || ::getsockopt(held, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0)
+    return answer_result(false);
+  answer("ok " + std::to_string(info.st_ino) + " " + std::to_string(cookie) + " " +
+         std::to_string(held));
+}
+
+// Takes one connection, for good; "ok PORT" comes before anybody can connect.
+void listen_and_accept() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&at), size) != 0 ||
+      ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+    return answer_result(false);
+  answer("ok " + std::to_string(ntohs(at.sin_port)));
+  answer_result(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC) >= 0);
+}
+
+// Returns false for what is none of its commands.
+bool obey_call(const std::string& command, const std::string& first, const std::string& second) {
+  if (command == "socket") {
+    tell_socket();
+  } else if (command == "listen") {
+    listen_and_accept();
+  } else if (command == "dup") {
+    answer_result(::dup(held) >= 0);
+  } else if (command == "thread") {
+    std::thread([] {
+      for (;;) ::pause();
+    }).detach();
+    answer("ok");
+  } else if (command == "wait") {  // nothing is obeyed any more
+    answer("ok");
+    wait_in(first, held);
+  } else if (command == "wait-aside") {
+    answer_result(wait_aside(first, held));
+  } else if (command == "pretend") {
+    answer_result(pretend_to_poll(held));
+  } else if (command == "park-copy") {
+    answer_result(park_copy(held));
+  } else if (command == "uring") {
+    answer_result(register_with_uring(held));
+  } else if (command == "uring-read") {
+    answer_result(read_by_uring(held));
+  } else if (command == "share-table") {
+    answer_result(share_table());
+  } else if (command == "take") {
+    held = take_from(std::atoi(first.c_str()), std::atoi(second.c_str()));
+    answer_result(held >= 0);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 void obey(const std::string& line) {
   std::istringstream words(line);
   std::string command, first, second;
@@ -150,6 +199,7 @@ void obey(const std::string& line) {
   if (command == "park") return answer_result(park());
   if (command == "fork") return answer("ok " + std::to_string(fork_child(first)));
   if (command == "leave-first-thread") leave_first_thread();
+  if (obey_call(command, first, second)) return;
   if (command == "exec") exec_holding(first, "serve");  // the new program answers
   if (command == "alien" && mount_over(first, second)) exec_holding(second, "serve");
   answer_result(false);
