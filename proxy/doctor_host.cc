@@ -50,13 +50,15 @@ std::optional<std::string> namespace_of(const std::string& proc, const std::stri
   return link ? std::optional(std::move(*link)) : std::nullopt;
 }
 
-// The capabilities that `text` names, each with how to grant it.
-std::string grants_for(const std::string& text) {
+// The capabilities that `text` says are missing, without those that would do in their stead.
+std::string missing_in(std::string text) {
+  if (const std::size_t instead = text.find("(or "); instead != std::string::npos) {
+    text.erase(instead, text.find(')', instead) - instead);
+  }
   std::string out;
   for (const Capability& capability : kCapabilities) {
     const std::string word = fmt::format("CAP_{}", capability.name);
-    if (text.find(word) == std::string::npos) continue;
-    out += (out.empty() ? "" : "; ") + grant(std::string(capability.name));
+    if (text.find(word) != std::string::npos) out += (out.empty() ? "" : " and ") + word;
   }
   return out;
 }
@@ -117,12 +119,20 @@ void check_capabilities(const std::string& proc, Findings& out) {
                    "mount procfs, or set identity.proc"});
     return;
   }
+  const auto has = [&](int number) { return (*effective >> number & 1) != 0; };
   for (const Capability& capability : kCapabilities) {
-    const bool has = (*effective >> capability.number & 1) != 0;
-    out.push_back({has ? Health::ok : Health::warning, "capabilities",
-                   fmt::format("CAP_{} is {}effective: {}", capability.name, has ? "" : "not ",
-                               capability.use),
-                   has ? "" : grant(std::string(capability.name))});
+    std::string said = fmt::format("CAP_{} is effective: {}", capability.name, capability.use);
+    Finding finding{Health::ok, "capabilities", std::move(said), {}};
+    const bool of_bpf = capability.number == CAP_BPF || capability.number == CAP_PERFMON;
+    if (!has(capability.number) && of_bpf && has(CAP_SYS_ADMIN)) {
+      finding.what =
+          fmt::format("CAP_SYS_ADMIN stands for CAP_{}: {}", capability.name, capability.use);
+    } else if (!has(capability.number)) {
+      finding = {Health::warning, "capabilities",
+                 fmt::format("CAP_{} is not effective: {}", capability.name, capability.use),
+                 grant(std::string(capability.name))};
+    }
+    out.push_back(std::move(finding));
   }
 }
 
@@ -132,10 +142,11 @@ void check_abilities(const identity::Abilities& abilities, Findings& out) {
       out.push_back({Health::ok, "ability", ability.name + " was tried and works", {}});
       continue;
     }
+    const std::string missing = missing_in(ability.detail);
     out.push_back({Health::warning, "ability",
-                   fmt::format("{} does not work: {}; instead {}", ability.name, ability.detail,
+                   fmt::format("{} does not work: {}; instead: {}", ability.name, ability.detail,
                                ability.instead),
-                   grants_for(ability.detail)});
+                   missing.empty() ? "" : fmt::format("grant {}: see capabilities", missing)});
   }
 }
 

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
@@ -50,7 +51,7 @@ std::string capabilities_missing(int proc_root) {
 
 std::string explain(const Error& error, int proc_root) {
   std::string list;
-  if (const auto missing = capabilities_missing(proc_root); !missing.empty()) add(list, missing);
+  if (auto missing = capabilities_missing(proc_root); !missing.empty()) return missing;
   const auto link = read_link(proc_root, "self/ns/user");
   const auto space = link ? parse_inode_link(*link, "user") : std::nullopt;
   if (space && *space != kFirstUserNamespace)
@@ -66,7 +67,9 @@ std::string explain(const Error& error, int proc_root) {
   std::getline(std::ifstream("/sys/kernel/security/lockdown"), lockdown);
   if (lockdown.find("[confidentiality]") != std::string::npos)
     add(list, "the kernel is locked down (confidentiality): BPF programs may not read its memory");
-  add(list, describe(error));
+  std::string said = describe(error);  // libbpf's messages are several lines
+  std::replace(said.begin(), said.end(), '\n', ' ');
+  add(list, said);
   return list;
 }
 

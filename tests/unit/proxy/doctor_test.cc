@@ -80,6 +80,13 @@ TEST_CASE("a capability that is missing is named in everybody's terms") {
                   "counting references; to do: grant CAP_BPF (compose: cap_add: [BPF]; systemd: "
                   "AmbientCapabilities=CAP_BPF; Kubernetes: securityContext.capabilities.add: "
                   "[BPF])") != std::string::npos);
+  proc.file("self/status", "CapEff:\t0000000000200000\n");
+  findings.clear();
+  doctor::check_capabilities(proc.root(), findings);
+  CHECK(as_text(findings).find("ok    capabilities: CAP_SYS_ADMIN stands for CAP_BPF") !=
+        std::string::npos);
+  CHECK(as_text(findings).find("warn  capabilities: CAP_SYS_PTRACE is not effective") !=
+        std::string::npos);
   findings.clear();
   doctor::check_capabilities("/nonexistent", findings);
   REQUIRE(findings.size() == 1);
@@ -90,15 +97,16 @@ TEST_CASE("an ability that is missing says what is done instead, and whom to giv
   std::vector<Finding> findings;
   doctor::check_abilities(
       {{"sock_diag", true, {}, {}},
-       {"reference_count", false, "CAP_BPF and CAP_PERFMON not effective", "nothing is proven"}},
+       {"reference_count", false, "CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) not effective",
+        "nothing is proven"}},
       findings);
   REQUIRE(findings.size() == 2);
   CHECK(findings[0].health == Health::ok);
   CHECK(findings[1].health == Health::warning);
   CHECK(findings[1].what ==
-        "reference_count does not work: CAP_BPF and CAP_PERFMON not effective; instead nothing is "
-        "proven");
-  CHECK(findings[1].remedy == doctor::grant("BPF") + "; " + doctor::grant("PERFMON"));
+        "reference_count does not work: CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) not effective; "
+        "instead: nothing is proven");
+  CHECK(findings[1].remedy == "grant CAP_BPF and CAP_PERFMON: see capabilities");
 }
 
 TEST_CASE("settings that weaken what a path says are told") {
