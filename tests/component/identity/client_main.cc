@@ -134,9 +134,11 @@ void tell_socket() {
          std::to_string(held));
 }
 
-// Takes one connection, for good; "ok PORT" comes before anybody can connect.
-void listen_and_accept() {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int listener = -1;
+
+// "ok PORT"
+void listen_somewhere() {
+  listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -146,7 +148,6 @@ void listen_and_accept() {
       ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
     return answer_result(false);
   answer("ok " + std::to_string(ntohs(at.sin_port)));
-  answer_result(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC) >= 0);
 }
 
 // Returns false for what is none of its commands.
@@ -154,7 +155,9 @@ bool obey_call(const std::string& command, const std::string& first, const std::
   if (command == "socket") {
     tell_socket();
   } else if (command == "listen") {
-    listen_and_accept();
+    listen_somewhere();
+  } else if (command == "accept") {
+    answer_result(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC) >= 0);
   } else if (command == "dup") {
     answer_result(::dup(held) >= 0);
   } else if (command == "thread") {
