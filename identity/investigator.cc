@@ -122,7 +122,10 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
     if (one->verdict.closed) {
       one->fail(Reason::client_gone, {});
     } else if (one->verdict.sockets.empty()) {
-      one->fail(one->verdict.unreadable ? Reason::table_unreadable : Reason::socket_not_found, {});
+      one->fail(one->verdict.translated   ? Reason::address_translated
+                : one->verdict.unreadable ? Reason::table_unreadable
+                                          : Reason::socket_not_found,
+                {});
     } else {
       sockets.insert(sockets.end(), one->verdict.sockets.begin(), one->verdict.sockets.end());
       found.push_back(one);

@@ -138,7 +138,7 @@ std::optional<std::uint16_t> port_from(Bytes value) {
 }
 
 // nfnetlink_conntrack.h: CTA_TUPLE_IP and CTA_TUPLE_PROTO of a CTA_TUPLE_*.
-std::optional<Dialled> tuple_from(Bytes value) {
+std::optional<SocketEnds> tuple_from(Bytes value) {
   const auto tuple = attributes<CTA_TUPLE_MAX + 1>(value);
   if (!tuple) return std::nullopt;
   const auto ip = attributes<CTA_IP_MAX + 1>((*tuple)[CTA_TUPLE_IP]);
@@ -154,8 +154,8 @@ std::optional<Dialled> tuple_from(Bytes value) {
   const std::size_t size = v4 ? 4 : 16;
   if (!source_port || !port || source.size() != size || destination.size() != size)
     return std::nullopt;
-  return Dialled{{address_from(source.data(), v4), *source_port},
-                 {address_from(destination.data(), v4), *port}};
+  return SocketEnds{{address_from(source.data(), v4), *source_port},
+                    {address_from(destination.data(), v4), *port}};
 }
 
 }  // namespace
@@ -225,7 +225,7 @@ void put_conntrack_question(std::vector<std::byte>& message, std::uint32_t seque
   mnl_attr_nest_end(header, tuple);
 }
 
-Result<std::optional<Dialled>> parse_conntrack_reply(Bytes datagram, std::uint32_t sequence) {
+Result<std::optional<SocketEnds>> parse_conntrack_reply(Bytes datagram, std::uint32_t sequence) {
   const auto answer =
       only_answer(datagram, sequence, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW);
   if (!answer) return fail(answer.error());

@@ -19,6 +19,12 @@ namespace warder::identity {
 
 using Bytes = std::span<const std::byte>;
 
+// Both ends of a socket, as it would show them itself.
+struct SocketEnds {
+  net::Endpoint local, remote;
+  friend bool operator==(const SocketEnds&, const SocketEnds&) = default;
+};
+
 // A socket as sock_diag shows it.
 struct DiagSocket {
   net::Endpoint local, remote;
@@ -40,19 +46,13 @@ void put_diag_question(std::vector<std::byte>& message, std::uint32_t sequence,
 [[nodiscard]] Result<std::optional<DiagSocket>> parse_diag_reply(Bytes datagram,
                                                                  std::uint32_t sequence);
 
-// A connection as its own end made it.
-struct Dialled {
-  net::Endpoint local, remote;
-  friend bool operator==(const Dialled&, const Dialled&) = default;
-};
-
 // Asks connection tracking about the connection whose answers go from `from` to `to`. Both have one
 // family.
 void put_conntrack_question(std::vector<std::byte>& message, std::uint32_t sequence,
                             const net::Endpoint& from, const net::Endpoint& to);
-// nullopt: it is not tracked.
-[[nodiscard]] Result<std::optional<Dialled>> parse_conntrack_reply(Bytes datagram,
-                                                                   std::uint32_t sequence);
+// The ends that the client's own socket has. nullopt: it is not tracked.
+[[nodiscard]] Result<std::optional<SocketEnds>> parse_conntrack_reply(Bytes datagram,
+                                                                      std::uint32_t sequence);
 
 // Asks for all network interfaces; the answer comes in several datagrams.
 void put_interfaces_question(std::vector<std::byte>& message, std::uint32_t sequence);

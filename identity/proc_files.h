@@ -22,6 +22,7 @@ struct SocketRow {
   unsigned state = 0;  // include/net/tcp_states.h
   std::uint64_t inode = 0;
 };
+inline constexpr unsigned kTcpSynSent = 2;
 inline constexpr unsigned kTcpListen = 10;
 
 // The family is told by the length of the addresses. The heading is not a row.

@@ -55,7 +55,8 @@ Result<void> SockDiag::check() {
   return {};
 }
 
-Result<std::vector<DiagSocket>> SockDiag::find(std::span<const SocketEnds> wanted) {
+Result<std::vector<DiagSocket>> SockDiag::find(std::span<const SocketEnds> wanted,
+                                               Bound bound_ones) {
   std::vector<Question> questions;
   questions.reserve(wanted.size());
   for (const SocketEnds& ends : wanted) questions.push_back({ends, 0});
@@ -67,7 +68,7 @@ Result<std::vector<DiagSocket>> SockDiag::find(std::span<const SocketEnds> wante
                        [&](const DiagSocket& socket) { return is_wanted(socket, ends); });
   };
   std::erase_if(questions, [&](const Question& question) { return seen(question.ends); });
-  if (questions.empty()) return found;
+  if (questions.empty() || bound_ones == Bound::ignored) return found;
   asked = refresh_interfaces();
   if (!asked) return fail(std::move(asked.error()));
   std::vector<Question> bound;

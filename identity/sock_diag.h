@@ -11,25 +11,9 @@
 
 namespace warder::identity {
 
-// Both ends of a socket, as it would show them itself; mapped addresses count as IPv4.
-struct SocketEnds {
-  net::Endpoint local, remote;
-  friend bool operator==(const SocketEnds&, const SocketEnds&) = default;
-};
-
-// What one network namespace says of sockets, asked for one by one. Belongs to one thread.
-class SocketView {
- public:
-  virtual ~SocketView() = default;
-  // The sockets with these ends, in any state but LISTEN. Several: one tuple on different
-  // interfaces. An error says nothing about any of them, absent ones included.
-  [[nodiscard]] virtual Result<std::vector<DiagSocket>> find(
-      std::span<const SocketEnds> wanted) = 0;
-};
-
 // Asks NETLINK_SOCK_DIAG for exactly the wanted sockets: a few microseconds, however many there
-// are in the namespace.
-class SockDiag final : public SocketView {
+// are in the namespace. Belongs to one thread.
+class SockDiag {
  public:
   // For the network namespace of the calling thread, and for good.
   [[nodiscard]] static Result<SockDiag> open();
@@ -37,10 +21,15 @@ class SockDiag final : public SocketView {
   // tcp_diag it says of each that there is none.
   [[nodiscard]] static Result<void> check();
 
-  // A socket bound to an interface is shown only to who names that interface: what isn't found is
-  // asked for on each interface of the namespace. (One that hides behind an unbound one with the
-  // same ends is not seen: two such can't both have completed a handshake with one listener.)
-  [[nodiscard]] Result<std::vector<DiagSocket>> find(std::span<const SocketEnds> wanted) override;
+  // Whether sockets bound to an interface (SO_BINDTODEVICE, or a link-local address) are looked
+  // for: they are shown only to who names the interface.
+  enum class Bound { seen, ignored };
+  // The sockets with these ends, in any state but LISTEN. Several with the same ends: bound to
+  // different interfaces. An error says nothing about any of them, absent ones included. What is
+  // bound and hides behind an unbound socket with the same ends is not seen: two such can't both
+  // have completed a handshake with one listener.
+  [[nodiscard]] Result<std::vector<DiagSocket>> find(std::span<const SocketEnds> wanted,
+                                                     Bound bound);
 
  private:
   struct Question {

@@ -9,6 +9,7 @@ SocketVerdict judge(const Sighting& sighting) {
   for (const ScopeFinding& finding : sighting) {
     verdict.closed |= finding.kind == ScopeFinding::Kind::closed;
     verdict.unreadable |= finding.kind == ScopeFinding::Kind::unreadable;
+    verdict.translated |= finding.translated;
     if (verdict.scopes.empty()) verdict.method = finding.method;
     if (finding.kind != ScopeFinding::Kind::found || finding.sockets.empty()) continue;
     if (verdict.scopes.empty()) verdict.first_inode = finding.sockets.front().inode;

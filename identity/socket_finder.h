@@ -28,8 +28,10 @@ struct ScopeFinding {
   };
   Scope scope;
   Kind kind = Kind::absent;
-  std::vector<FoundSocket> sockets;    // ascending, without repeats
-  std::string outcome;                 // for people
+  std::vector<FoundSocket> sockets;  // ascending, without repeats
+  std::string outcome;               // for people
+  // The client dialled another address than the proxy's, and no socket with that one was found.
+  bool translated = false;
   std::string_view method = "procfs";  // or "sock_diag": how it was asked
 };
 
@@ -48,6 +50,7 @@ class SocketFinder {
 struct SocketVerdict {
   bool closed = false;  // the search ends: nobody else may be named in the owner's place
   bool unreadable = false;
+  bool translated = false;
   std::vector<FoundSocket> sockets;  // of all scopes; ascending, each inode once
   std::vector<Scope> scopes;         // that had one of them, in order
   std::uint64_t first_inode = 0;

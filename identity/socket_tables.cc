@@ -1,7 +1,5 @@
 #include "identity/socket_tables.h"
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "identity/proc_files.h"
@@ -12,18 +10,6 @@ namespace {
 
 // A million connections and more; the kernel gives 150 bytes a row.
 constexpr std::size_t kTableLimit = std::size_t{256} * 1024 * 1024;
-
-std::optional<std::uint64_t> network_namespace(int at, const std::string& path) {
-  const auto target = read_link(at, path);
-  if (!target) return std::nullopt;
-  return parse_inode_link(*target, "net");
-}
-
-std::string why(const Error& error) {
-  if (error.sys_errno == 0) return error.detail;
-  const char* const known = ::strerrordesc_np(error.sys_errno);
-  return known != nullptr ? known : error.detail;
-}
 
 Result<void> read_table(int at, const std::string& path, const WantedTuples& wanted,
                         TableReading& reading) {
@@ -37,7 +23,8 @@ Result<void> read_table(int at, const std::string& path, const WantedTuples& wan
       return;
     }
     ++reading.rows;
-    if (row->state == kTcpListen) return;
+    // Who is still connecting is not the other end of a connection that was accepted.
+    if (row->state == kTcpListen || row->state == kTcpSynSent) return;
     const auto slot = wanted.find(row->local, row->remote);
     if (!slot) return;
     if (row->inode == 0)
@@ -82,132 +69,60 @@ Result<TableReading> read_socket_tables(int at, const WantedTuples& wanted) {
   return reading;
 }
 
-// One find(): what is wanted, and what was learned so far.
-struct SocketTables::Call {
-  std::span<const Connection> connections;
-  WantedTuples wanted;
-  std::vector<std::vector<std::size_t>> slots;  // of each connection
-  std::vector<Result<bool>> local;              // whether each one's client address is ours
-  std::optional<std::uint64_t> own_namespace;
-  std::map<std::uint64_t, Result<TableReading>> readings;  // by namespace
-  std::optional<Result<TableReading>> unnamed;             // of a namespace that can't be told
-  std::vector<Sighting> sightings;
-
-  // What `reading` says of connection `i`.
-  [[nodiscard]] ScopeFinding finding(std::size_t i, const Scope& scope,
-                                     const Result<TableReading>& reading) const {
-    ScopeFinding result{scope, ScopeFinding::Kind::absent, {}, {}};
-    if (!reading) {
-      result.kind = ScopeFinding::Kind::unreadable;
-      result.outcome = "not readable: " + why(reading.error());
-      return result;
-    }
-    bool closed = false;
-    for (const std::size_t slot : slots[i]) {
-      const TableReading::Slot& seen = reading->slots[slot];
-      closed |= seen.closed;
-      for (const std::uint64_t inode : seen.inodes) result.sockets.push_back({inode, 0});
-    }
-    std::sort(result.sockets.begin(), result.sockets.end());
-    result.sockets.erase(std::unique(result.sockets.begin(), result.sockets.end()),
-                         result.sockets.end());
-    if (closed) {
-      result.kind = ScopeFinding::Kind::closed;
-      result.outcome = "inode 0: closed by its owner";
-    } else if (result.sockets.empty()) {
-      result.outcome = "no entry in " + std::to_string(reading->rows) + " rows";
-    } else {
-      result.kind = ScopeFinding::Kind::found;
-      for (const FoundSocket& socket : result.sockets)
-        result.outcome += (result.outcome.empty() ? "inode " : ", ") + std::to_string(socket.inode);
-    }
-    return result;
-  }
-};
-
-SocketTables::SocketTables(int proc_root, const std::vector<Sandbox>& sandboxes,
-                           const std::vector<net::Endpoint>& aliases, LocalAddresses& local)
-    : proc_root_(proc_root), sandboxes_(sandboxes), aliases_(aliases), local_(local) {}
-
-std::vector<Sighting> SocketTables::find(std::span<const Connection> connections) {
-  Call call;
-  call.connections = connections;
-  call.sightings.resize(connections.size());
-  std::unordered_map<net::IpAddress, Result<bool>> known;
-  for (const Connection& connection : connections) {
-    auto& slots = call.slots.emplace_back();
-    slots.push_back(call.wanted.add(connection.client, connection.proxy));
-    if (connection.original_destination)
-      slots.push_back(call.wanted.add(connection.client, *connection.original_destination));
-    for (const net::Endpoint& alias : aliases_)
-      slots.push_back(call.wanted.add(connection.client, alias));
-    const net::IpAddress address = connection.client.address.unmapped();
-    auto found = known.find(address);
-    if (found == known.end()) found = known.emplace(address, local_.contains(address)).first;
-    call.local.push_back(found->second);
-  }
-  call.own_namespace = network_namespace(proc_root_, "self/ns/net");
-  for (const Sandbox& sandbox : sandboxes_) ask_sandbox(sandbox, call);
-  ask_global(call);
-  return std::move(call.sightings);
+void TableReader::begin(std::span<const Question> questions) {
+  questions_ = questions;
+  wanted_ = {};
+  slots_.clear();
+  by_namespace_.clear();
+  by_directory_.clear();
 }
 
-const Result<TableReading>& SocketTables::read(int at, std::optional<std::uint64_t> network,
-                                               Call& call) const {
-  if (!network) return call.unnamed.emplace(read_socket_tables(at, call.wanted));
-  const auto known = call.readings.find(*network);
-  if (known != call.readings.end() && known->second) return known->second;
-  // One that failed is tried again: another process may be readable where this one isn't.
-  return call.readings.insert_or_assign(*network, read_socket_tables(at, call.wanted))
-      .first->second;
-}
-
-void SocketTables::ask_sandbox(const Sandbox& sandbox, Call& call) const {
-  const Scope scope = sandbox.scope();
-  const auto network = network_namespace(sandbox.directory(), "ns/net");
-  const bool ours = network && network == call.own_namespace;
-  std::optional<std::string> ended = sandbox.ended();
-  const Result<TableReading>* reading = nullptr;
-  if (!ended) {
-    reading = &read(sandbox.directory(), network, call);
-    // It may have ended while it was read; a table that was read whole is its table all the same.
-    if (!*reading) ended = sandbox.ended();
-  }
-  for (std::size_t i = 0; i < call.connections.size(); ++i) {
-    Sighting& sighting = call.sightings[i];
-    if (!sighting.empty() && sighting.back().kind == ScopeFinding::Kind::closed) continue;
-    const Result<bool>& local = call.local[i];
-    const std::string address = call.connections[i].client.address.unmapped().text();
-    if (ended) {
-      sighting.push_back({scope, ScopeFinding::Kind::unreadable, {}, *ended});
-    } else if (!ours && !local) {
-      sighting.push_back({scope,
-                          ScopeFinding::Kind::skipped,
-                          {},
-                          "not searched: whether " + address +
-                              " is an address of the proxy's own network namespace could not be "
-                              "found out: " +
-                              why(local.error())});
-    } else if (!ours && *local) {
-      // Whoever controls another namespace can make a socket there with any address it likes.
-      sighting.push_back(
-          {scope,
-           ScopeFinding::Kind::skipped,
-           {},
-           "not searched: " + address + " is an address of the proxy's own network namespace"});
-    } else {
-      sighting.push_back(call.finding(i, scope, *reading));
-    }
+void TableReader::prepare() {
+  if (!slots_.empty()) return;
+  for (const Question& question : questions_) {
+    auto& slots = slots_.emplace_back();
+    for (const SocketEnds& ends : question.ends)
+      slots.push_back(wanted_.add(ends.local, ends.remote));
   }
 }
 
-void SocketTables::ask_global(Call& call) const {
-  const Result<TableReading>& reading = read(proc_root_, call.own_namespace, call);
-  for (std::size_t i = 0; i < call.connections.size(); ++i) {
-    Sighting& sighting = call.sightings[i];
-    if (!sighting.empty() && sighting.back().kind == ScopeFinding::Kind::closed) continue;
-    sighting.push_back(call.finding(i, Scope{}, reading));
+const TableReader::Read& TableReader::read(const Place& place) {
+  // A process that ended, or that can't be read, says nothing of another in the same namespace.
+  const auto failed = by_directory_.find(place.directory);
+  if (failed != by_directory_.end()) return failed->second;
+  if (place.sandbox != nullptr)
+    if (auto ended = place.sandbox->ended())
+      return by_directory_.emplace(place.directory, Read{std::move(ended), TableReading{}})
+          .first->second;
+  if (place.network_namespace) {
+    const auto known = by_namespace_.find(*place.network_namespace);
+    if (known != by_namespace_.end()) return known->second;
   }
+  Read read{std::nullopt, read_socket_tables(place.directory, wanted_)};
+  // It may have ended while it was read; a table that was read whole is its table all the same.
+  if (!read.reading && place.sandbox != nullptr) read.ended = place.sandbox->ended();
+  if (read.reading && place.network_namespace)
+    return by_namespace_.emplace(*place.network_namespace, std::move(read)).first->second;
+  return by_directory_.emplace(place.directory, std::move(read)).first->second;
+}
+
+void TableReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) {
+  prepare();
+  const Read& seen = read(place);
+  finding.method = "procfs";
+  if (seen.ended || !seen.reading) {
+    finding.kind = ScopeFinding::Kind::unreadable;
+    finding.outcome = seen.ended ? *seen.ended : "not readable: " + why(seen.reading.error());
+    return;
+  }
+  bool closed = false;
+  for (const std::size_t slot : slots_[i]) {
+    const TableReading::Slot& row = seen.reading->slots[slot];
+    closed |= row.closed;
+    for (const std::uint64_t inode : row.inodes) finding.sockets.push_back({inode, 0});
+  }
+  if (!conclude(closed, finding))
+    finding.outcome = "no entry in " + std::to_string(seen.reading->rows) + " rows";
 }
 
 }  // namespace warder::identity

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "identity/local_address.h"
-#include "identity/sandbox.h"
+#include "identity/scope_walk.h"
 #include "identity/socket_finder.h"
 #include "net/result.h"
 
@@ -47,27 +46,44 @@ struct TableReading {
 // the form of proc(5) is an error: the socket could be in it.
 [[nodiscard]] Result<TableReading> read_socket_tables(int at, const WantedTuples& wanted);
 
-// The procfs tables of the sandboxes in order, then of our own network namespace. The tables are
-// read once for all connections of a call, and once for sandboxes in one namespace.
-class SocketTables final : public SocketFinder {
+// Asks the procfs tables. They are read once for all questions of a call, and once for places in
+// one namespace.
+class TableReader final : public ScopeReader {
  public:
-  // All outlive this. `proc_root` is an open directory.
-  SocketTables(int proc_root, const std::vector<Sandbox>& sandboxes,
-               const std::vector<net::Endpoint>& aliases, LocalAddresses& local);
-
-  [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections) override;
+  void begin(std::span<const Question> questions) override;
+  void ask(const Place& place, std::size_t i, ScopeFinding& finding) override;
 
  private:
-  struct Call;
-  void ask_sandbox(const Sandbox& sandbox, Call& call) const;
-  void ask_global(Call& call) const;
-  const Result<TableReading>& read(int at, std::optional<std::uint64_t> network_namespace,
-                                   Call& call) const;
+  struct Read {
+    std::optional<std::string> ended;  // the sandbox, before it could be read
+    Result<TableReading> reading;
+  };
+  const Read& read(const Place& place);
+  void prepare();
 
-  int proc_root_;
-  const std::vector<Sandbox>& sandboxes_;
-  const std::vector<net::Endpoint>& aliases_;
-  LocalAddresses& local_;
+  std::span<const Question> questions_;
+  WantedTuples wanted_;
+  std::vector<std::vector<std::size_t>> slots_;  // of each question
+  std::map<std::uint64_t, Read> by_namespace_;   // those that could be read
+  std::map<int, Read> by_directory_;             // those that could not, or can't be told
+};
+
+// The procfs tables of every scope.
+class SocketTables final : public SocketFinder {
+ public:
+  // All outlive this. `proc_root` is an open directory; without `scan` nothing is discovered.
+  SocketTables(int proc_root, const std::vector<Sandbox>& sandboxes,
+               const std::vector<net::Endpoint>& aliases, LocalAddresses& local,
+               NamespaceScan* scan = nullptr)
+      : walk_(proc_root, sandboxes, aliases, local, scan) {}
+
+  [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections) override {
+    return walk_.find(connections, reader_);
+  }
+
+ private:
+  ScopeWalk walk_;
+  TableReader reader_;
 };
 
 }  // namespace warder::identity

@@ -57,7 +57,7 @@ SocketEnds ends_of(int fd) {
 std::vector<DiagSocket> find(const SocketEnds& ends) {
   auto diag = SockDiag::open();
   REQUIRE(diag);
-  auto found = diag->find({&ends, 1});
+  auto found = diag->find({&ends, 1}, SockDiag::Bound::seen);
   REQUIRE(found);
   return *found;
 }
@@ -151,7 +151,7 @@ TEST_CASE("many questions in one go", "[identity]") {
   }
   auto diag = SockDiag::open();
   REQUIRE(diag);
-  const auto found = diag->find(wanted);
+  const auto found = diag->find(wanted, SockDiag::Bound::seen);
   REQUIRE(found);
   REQUIRE(found->size() == 100);
   for (std::size_t i = 0; i < 100; ++i) CHECK((*found)[i].inode == inode_of(clients[i].get()));

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "identity/abilities.h"
+#include "identity/network_namespace.h"
+#include "identity/scope_walk.h"
+#include "identity/socket_tables.h"
+
+namespace warder::identity {
+
+// Asks each namespace for exactly the wanted sockets; the procfs tables where it gives no answer.
+class DiagReader final : public ScopeReader {
+ public:
+  // `views` outlives this.
+  explicit DiagReader(NamespaceViews& views) : views_(views) {}
+
+  void begin(std::span<const Question> questions) override;
+  void ask(const Place& place, std::size_t i, ScopeFinding& finding) override;
+  void ask_translated(const Place& place, std::size_t i, ScopeFinding& finding) override;
+  void end(std::span<const Place> places) override { views_.keep_only(places); }
+
+ private:
+  void ask_tables(const Place& place, std::size_t i, std::string_view reason,
+                  ScopeFinding& finding);
+
+  NamespaceViews& views_;
+  std::span<const Question> questions_;
+  TableReader tables_;
+};
+
+// Every scope by NETLINK_SOCK_DIAG in its own network namespace, by the procfs tables where that
+// can't be done.
+class DiagSockets final : public SocketFinder {
+ public:
+  // As SocketTables.
+  DiagSockets(int proc_root, const std::vector<Sandbox>& sandboxes,
+              const std::vector<net::Endpoint>& aliases, LocalAddresses& local,
+              NamespaceScan* scan = nullptr)
+      : walk_(proc_root, sandboxes, aliases, local, scan), views_(proc_root), reader_(views_) {}
+
+  // Finds out by doing each once: `sock_diag`, `enter_namespaces`. Without sock_diag this finds
+  // nothing that is there: SocketTables must be used.
+  [[nodiscard]] Abilities abilities();
+
+  [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections) override {
+    return walk_.find(connections, reader_);
+  }
+
+ private:
+  ScopeWalk walk_;
+  EnteredNamespaces views_;
+  DiagReader reader_;
+};
+
+}  // namespace warder::identity
