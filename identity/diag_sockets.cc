@@ -89,21 +89,4 @@ void DiagReader::ask_translated(const Place& place, std::size_t i, ScopeFinding&
     finding.outcome += " (by connection tracking: " + text(**dialled) + ")";
 }
 
-Abilities DiagSockets::abilities() {
-  Abilities abilities;
-  const auto diag = SockDiag::check();
-  abilities.push_back({"sock_diag", diag.has_value(), diag ? "" : describe(diag.error()),
-                       diag ? "" : "the tables /proc/<pid>/net/tcp and tcp6 are read"});
-  const auto entered = views_.check();
-  std::string detail;
-  if (!entered) {
-    detail = describe(entered.error());
-    if (entered.error().code == Errc::not_permitted) detail += "; CAP_SYS_ADMIN would help";
-  }
-  abilities.push_back(
-      {"enter_namespaces", entered.has_value(), std::move(detail),
-       entered ? "" : "the tables of other network namespaces are read through /proc/<pid>/net"});
-  return abilities;
-}
-
 }  // namespace warder::identity

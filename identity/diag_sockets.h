@@ -1,9 +1,9 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
-#include "identity/abilities.h"
 #include "identity/network_namespace.h"
 #include "identity/scope_walk.h"
 #include "identity/socket_tables.h"
@@ -34,15 +34,11 @@ class DiagReader final : public ScopeReader {
 // can't be done.
 class DiagSockets final : public SocketFinder {
  public:
-  // As SocketTables.
+  // As SocketTables; `views` outlives this too.
   DiagSockets(int proc_root, const std::vector<Sandbox>& sandboxes,
               const std::vector<net::Endpoint>& aliases, LocalAddresses& local,
-              NamespaceScan* scan = nullptr)
-      : walk_(proc_root, sandboxes, aliases, local, scan), views_(proc_root), reader_(views_) {}
-
-  // Finds out by doing each once: `sock_diag`, `enter_namespaces`. Without sock_diag this finds
-  // nothing that is there: SocketTables must be used.
-  [[nodiscard]] Abilities abilities();
+              NamespaceViews& views, NamespaceScan* scan = nullptr)
+      : walk_(proc_root, sandboxes, aliases, local, scan), reader_(views) {}
 
   [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections) override {
     return walk_.find(connections, reader_);
@@ -50,7 +46,6 @@ class DiagSockets final : public SocketFinder {
 
  private:
   ScopeWalk walk_;
-  EnteredNamespaces views_;
   DiagReader reader_;
 };
 

@@ -6,15 +6,14 @@
 #include <utility>
 
 #include "identity/bpf/bpf_view.h"
+#include "identity/host_sockets.h"
 #include "identity/kernel_holders.h"
-#include "identity/local_address.h"
 #include "identity/proc_fs.h"
 #include "identity/proc_holders.h"
 #include "identity/proc_rights.h"
 #include "identity/process_facts.h"
 #include "identity/queued_resolver.h"
 #include "identity/sandbox.h"
-#include "identity/socket_tables.h"
 
 namespace warder::identity {
 namespace {
@@ -23,21 +22,22 @@ namespace {
 class HostServices final : public Investigator {
  public:
   HostServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
-               std::vector<net::Endpoint> aliases, std::unique_ptr<KernelView> view, Trace trace)
+               const HostResolverOptions& options, std::unique_ptr<KernelView> view)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
-        aliases_(std::move(aliases)),
-        tables_(proc_root_.get(), sandboxes_, aliases_, local_),
+        aliases_(options.listener_aliases),
+        sockets_(proc_root_.get(), sandboxes_, aliases_, options),
         view_(std::move(view)),
         walk_(proc_root_.get()),
         counting_(kernel_holders(view_.get(), walk_)),
         facts_(proc_root_.get(), sandboxes_),
         rights_(proc_root_.get()),
-        investigator_(tables_, holders(), facts_, rights_, std::move(trace)) {}
+        investigator_(sockets_, holders(), facts_, rights_, Trace(options.trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override {
     return investigator_.look(connections);
   }
+  [[nodiscard]] const Abilities& abilities() const { return sockets_.abilities(); }
 
  private:
   static std::unique_ptr<KernelHolders> kernel_holders(KernelView* view, HolderFinder& walk) {
@@ -52,8 +52,7 @@ class HostServices final : public Investigator {
   net::UniqueFd proc_root_;
   std::vector<Sandbox> sandboxes_;
   std::vector<net::Endpoint> aliases_;
-  RouteLookup local_;
-  SocketTables tables_;
+  HostSockets sockets_;
   std::unique_ptr<KernelView> view_;  // null: only the walk is left
   ProcHolders walk_;
   std::unique_ptr<KernelHolders> counting_;  // null without a view
@@ -81,12 +80,13 @@ Result<HostResolver> make_host_resolver(HostResolverOptions options) {
   BpfView kernel;
   if (options.lookup == HostResolverOptions::Lookup::automatic)
     kernel = open_bpf_view(proc_root->get());
-  auto services = std::make_unique<HostServices>(
-      std::move(*proc_root), std::move(sandboxes), std::move(options.listener_aliases),
-      std::move(kernel.view), Trace(std::move(options.trace)));
+  auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(sandboxes),
+                                                 options, std::move(kernel.view));
+  Abilities abilities = services->abilities();
+  abilities.insert(abilities.end(), kernel.abilities.begin(), kernel.abilities.end());
   return HostResolver{std::make_unique<QueuedResolver>(
                           std::move(services), QueueLimits{options.max_waiting, options.deadline}),
-                      std::move(kernel.abilities)};
+                      std::move(abilities)};
 }
 
 }  // namespace warder::identity

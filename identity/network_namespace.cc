@@ -67,7 +67,12 @@ EnteredNamespaces::EnteredNamespaces(int proc_root)
   if (own) own_ = std::move(*own);
 }
 
-Result<void> EnteredNamespaces::check() {
+Result<void> EnteredNamespaces::check_own() const {
+  if (!home_) return fail(home_.error());
+  return SockDiag::check();
+}
+
+Result<void> EnteredNamespaces::check_entering() const {
   if (!home_) return fail(home_.error());
   return in_network_namespace(home_->get(), home_->get(), [] {});
 }

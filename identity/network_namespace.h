@@ -72,8 +72,10 @@ class EnteredNamespaces final : public NamespaceViews {
   // `proc_root` is an open directory. The calling thread is in our own namespace.
   explicit EnteredNamespaces(int proc_root);
 
+  // Whether our own namespace can be asked, and `proc_root` is of the same one.
+  [[nodiscard]] Result<void> check_own() const;
   // Whether namespaces can be entered at all, by doing it with our own.
-  [[nodiscard]] Result<void> check();
+  [[nodiscard]] Result<void> check_entering() const;
 
   [[nodiscard]] Result<NamespaceView*> view(const Place& place) override;
   void drop(const Place& place) override;

@@ -126,14 +126,22 @@ def test_c_dnat_in_the_clients_namespace_with_an_alias(gate3128, world, binary):
     assert_allowed(warder, ran, binary, f"pid:{world.anchor('box')}")
 
 
-def test_c_dnat_in_the_clients_namespace_without_an_alias(gate3128, world, programs, origins):
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("v6", [False, True])
+def test_c_dnat_in_the_clients_namespace_without_an_alias(gate3128, world, programs, allowed, v6):
+    """Connection tracking in the client's namespace knows what was dialled."""
     warder = gate3128()
-    with world.box.iptables("OUTPUT", "-d", "10.96.0.10", "-p", "tcp", "--dport", "80", "-j", "DNAT",
-                            "--to-destination", f"{GATE}:3128"), \
-            origins.example.untouched(), Agent(world, world.box, programs.allowed) as agent:
-        agent.open(("10.96.0.10", 80), PRIVATE, EXAMPLE)
-        assert agent.statuses() == [403]
-        assert warder.decision_about(PRIVATE)["grade"] == "unresolved"
+    dialled, gate = ("fd00:96::10", f"[{GATE6}]") if v6 else ("10.96.0.10", GATE)
+    program = programs.allowed if allowed else programs.denied
+    with world.box.iptables("OUTPUT", "-d", dialled, "-p", "tcp", "--dport", "80", "-j", "DNAT",
+                            "--to-destination", f"{gate}:3128",
+                            program="ip6tables" if v6 else "iptables"), \
+            Agent(world, world.box, program) as agent:
+        agent.open((dialled, 80), PRIVATE, EXAMPLE, v6=v6)
+        assert agent.statuses("x" if allowed else None) == [200 if allowed else 403]
+        record = warder.decision_about(PRIVATE)
+    assert (record["pid"], record["binary"]) == (agent.pid, program)
+    assert record["scope"] == f"pid:{world.anchor('box')}"
 
 
 def free_port(space, address):

@@ -232,7 +232,7 @@ TEST_CASE_METHOD(ResolverTest, "a tuple that is in no table", "[identity]") {
   connection.proxy.port = static_cast<std::uint16_t>(connection.proxy.port ^ 1U);
   Identity identity = look(connection);
   CHECK(identity.reason == Reason::socket_not_found);
-  CHECK(identity.detail.starts_with("global: no entry in "));
+  CHECK(identity.detail.starts_with("global: no such socket"));
 
   // What the client dialled, where that was another address.
   connection.original_destination = connection.proxy;
