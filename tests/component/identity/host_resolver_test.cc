@@ -138,8 +138,8 @@ TEST_CASE_METHOD(ResolverTest, "a sandbox that shares our network namespace", "[
   testing::Gate gate;
   HostResolverOptions options;
   options.sandboxes = {{SandboxSpec::Kind::pid, client.pid(), {}}};
-  use(std::move(options));
   const Connection connection = gate.let_in(client);
+  use(std::move(options));
   Identity identity = look(connection);
   check_exact(identity, client, kClient);
   CHECK(identity.scope->name() == "pid:" + std::to_string(client.pid()));
