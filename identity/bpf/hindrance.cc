@@ -32,7 +32,7 @@ bool older_than(const std::string& release, unsigned long major, unsigned long m
 }
 
 std::string capabilities_missing(int proc_root) {
-  const auto status = read_file(proc_root, "self/status", std::size_t{64} * 1024);
+  const auto status = read_file(proc_root, "thread-self/status", std::size_t{64} * 1024);
   const auto effective = status ? parse_status_capabilities(*status) : std::nullopt;
   if (!effective) return {};
   const auto has = [&](int capability) { return (*effective >> capability & 1) != 0; };

@@ -35,23 +35,32 @@ bool park_copy(int fd) {
   return ::sendmsg(ends[0], &message, 0) == 1;
 }
 
+namespace {
+
+void wait_in_select(const std::string& call, int fd) {
+  fd_set read_set, write_set, error_set;
+  FD_ZERO(&read_set);
+  FD_ZERO(&write_set);
+  FD_ZERO(&error_set);
+  FD_SET(fd, &read_set);
+  FD_SET(fd, &error_set);
+  if (call == "select")
+    (void)::select(fd + 1, &read_set, &write_set, &error_set, nullptr);
+  else
+    (void)::pselect(fd + 1, &read_set, &write_set, &error_set, nullptr, nullptr);
+}
+
+}  // namespace
+
 void wait_in(const std::string& call, int fd) {
   for (;;) {
-    if (call == "poll") {
-      pollfd set{fd, POLLIN, 0};
-      (void)::ppoll(&set, 1, nullptr, nullptr);
-    } else if (call == "select") {
-      fd_set read_set, write_set, error_set;
-      FD_ZERO(&read_set);
-      FD_ZERO(&write_set);
-      FD_ZERO(&error_set);
-      FD_SET(fd, &read_set);
-      FD_SET(fd, &error_set);
-      (void)::pselect(fd + 1, &read_set, &write_set, &error_set, nullptr, nullptr);
-    } else {
-      char byte = 0;
-      (void)::recv(fd, &byte, 1, 0);
-    }
+    std::array<char, 4096> bytes{};
+    pollfd set{fd, POLLIN, 0};
+    if (call == "poll") (void)::poll(&set, 1, -1);
+    if (call == "ppoll") (void)::ppoll(&set, 1, nullptr, nullptr);
+    if (call == "select" || call == "pselect") wait_in_select(call, fd);
+    if (call == "recv") (void)::recv(fd, bytes.data(), 1, 0);
+    if (call == "send") (void)::send(fd, bytes.data(), bytes.size(), 0);
   }
 }
 

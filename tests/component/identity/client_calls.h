@@ -8,7 +8,8 @@
 // A copy is on its way to this process: in the queue of a socket pair.
 bool park_copy(int fd);
 
-// Waits in one call for what never comes: "poll", "select" or "recv". Does not return.
+// Waits in one call for what never comes: "poll", "ppoll", "select", "pselect", "recv" or
+// "send". Does not return.
 [[noreturn]] void wait_in(const std::string& call, int fd);
 
 // A thread does so.

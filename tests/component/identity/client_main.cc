@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "tests/component/identity/client_calls.h"
+#include "tests/component/identity/client_tricks.h"
 
 namespace {
 
@@ -189,6 +190,46 @@ bool obey_call(const std::string& command, const std::string& first, const std::
   return true;
 }
 
+// From here on a child in a PID namespace of its own obeys.
+void go_on_in_pid_namespace() {
+  if (::unshare(CLONE_NEWPID) != 0) return answer_result(false);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    answer("ok");
+    serve();
+    ::_exit(0);
+  }
+  if (child < 0) return answer_result(false);
+  ::waitpid(child, nullptr, 0);
+  ::_exit(0);
+}
+
+std::string apart_address;
+std::uint16_t apart_port = 0;
+
+bool obey_trick(const std::string& command, const std::string& first, std::uint16_t port) {
+  namespace tricks = warder::testing;
+  const int count = std::atoi(first.c_str());
+  if (command == "dup-many") return tricks::duplicate(held, count);
+  if (command == "open-many") return tricks::duplicate(0, count);
+  if (command == "open-sockets") return tricks::open_sockets(count);
+  if (command == "listen-and-connect") return tricks::listen_and_connect();
+  if (command == "trace-second-thread") return tricks::trace_second_thread();
+  if (command == "connect-in-thread") {
+    bool good = false;
+    std::thread([&] { good = connect_to(first, port); }).join();
+    return good;
+  }
+  if (command == "connect-apart-in-two") {
+    apart_address = first;
+    apart_port = port;
+    return tricks::connect_apart_in_two([] { return connect_to(apart_address, apart_port); });
+  }
+  errno = EINVAL;
+  return false;
+}
+
 void obey(const std::string& line) {
   std::istringstream words(line);
   std::string command, first, second;
@@ -205,7 +246,8 @@ void obey(const std::string& line) {
   if (obey_call(command, first, second)) return;
   if (command == "exec") exec_holding(first, "serve");  // the new program answers
   if (command == "alien" && mount_over(first, second)) exec_holding(second, "serve");
-  answer_result(false);
+  if (command == "go-on-in-pid-namespace") return go_on_in_pid_namespace();
+  answer_result(obey_trick(command, first, port));
 }
 
 void serve() {
