@@ -76,10 +76,11 @@ bool trace_second_thread() {
   std::array<int, 2> done{};
   if (::pipe(done.data()) != 0) return false;
   if (::fork() == 0) {
+    // Before anybody knows: the parent can't be reaped while its thread is traced.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const bool good = ::ptrace(PTRACE_SEIZE, second.load(), nullptr, nullptr) == 0;
     const char byte = good ? 'y' : 'n';
     if (::write(done[1], &byte, 1) != 1) ::_exit(1);
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) ::pause();
   }
   char byte = 'n';

@@ -156,7 +156,7 @@ TEST_CASE_METHOD(CountedReferencesTest, "registered with io_uring", "[identity][
 TEST_CASE_METHOD(CountedReferencesTest, "a call that waits", "[identity][bpf]") {
   const bool threads = GENERATE(false, true);
   const Call call =
-      GENERATE(Call{"poll", SYS_ppoll}, Call{"select", SYS_pselect6}, Call{"recv", SYS_recvfrom});
+      GENERATE(Call{"ppoll", SYS_ppoll}, Call{"pselect", SYS_pselect6}, Call{"recv", SYS_recvfrom});
   CAPTURE(call.name, threads);
   if (threads) REQUIRE(client_.tell("thread") == "ok");
   REQUIRE(client_.tell("wait " + call.name) == "ok");
@@ -169,7 +169,7 @@ TEST_CASE_METHOD(CountedReferencesTest, "a call that waits", "[identity][bpf]") 
 TEST_CASE_METHOD(CountedReferencesTest, "a waiting call does not hide a parked descriptor",
                  "[identity][bpf]") {
   const Call call =
-      GENERATE(Call{"poll", SYS_ppoll}, Call{"select", SYS_pselect6}, Call{"recv", SYS_recvfrom});
+      GENERATE(Call{"ppoll", SYS_ppoll}, Call{"pselect", SYS_pselect6}, Call{"recv", SYS_recvfrom});
   CAPTURE(call.name);
   REQUIRE(client_.tell("wait-aside " + call.name) == "ok");
   wait_until_in(call.number);
