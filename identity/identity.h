@@ -28,7 +28,7 @@ enum class Role { connector, holder };
 // A process that holds the connection, or that opened it.
 struct Process {
   pid_t pid = 0;
-  uid_t uid = 0;
+  uid_t uid = 0;  // effective, as the gid
   gid_t gid = 0;
   std::vector<Role> roles;
   std::uint64_t start_time = 0;  // clock ticks since boot (proc(5), stat field 22)
@@ -46,10 +46,14 @@ struct Process {
   bool traced = false;  // by ptrace(2), at this moment
   // It lives in a user namespace that nobody configured, and may set its image by prctl(2) there.
   bool image_settable = false;
-  std::optional<std::string> command_line;  // a claim of the process's; only where configured
+  // A claim of the process's, its first 4096 bytes with a blank between arguments; only where
+  // configured.
+  std::optional<std::string> command_line;
   // Paths of the parents' images, nearest first.
   std::vector<std::string> ancestors;
-  bool ancestors_complete = true;  // false where one could not be read, or the limit was reached
+  // No other program was in between, up to the first process of its PID namespace, as far as the
+  // kernel's own counts prove it; false when they don't, or weren't asked.
+  bool ancestors_complete = true;
   friend bool operator==(const Process&, const Process&) = default;
 };
 

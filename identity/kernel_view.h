@@ -40,7 +40,9 @@ struct KernelFacts {
   std::uint32_t user_namespace = 0;   // inode number, as in /proc/<pid>/ns/user
   bool traced = false;                // any of its threads that the pass visited
   std::vector<KernelTask> ancestors;  // nearest first
-  bool ancestors_complete = true;     // false where the limit was reached
+  // No other program can have been in between, up to the first process of its PID namespace
+  // (identity/process_facts.h).
+  bool ancestors_complete = true;
   friend bool operator==(const KernelFacts&, const KernelFacts&) = default;
 };
 

@@ -75,6 +75,21 @@ Result<std::string> read_file(int at, const std::string& path, std::size_t limit
   }
 }
 
+Result<std::string> read_beginning(int at, const std::string& path, std::size_t limit) {
+  auto fd = open_at(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!fd) return fail(std::move(fd.error()));
+  std::string text(limit, '\0');
+  std::size_t kept = 0;
+  while (kept < limit) {
+    auto got = read_fd(fd->get(), text.data() + kept, limit - kept, path);
+    if (!got) return fail(std::move(got.error()));
+    if (*got == 0) break;
+    kept += *got;
+  }
+  text.resize(kept);
+  return text;
+}
+
 Result<void> read_lines(int at, const std::string& path, std::size_t limit,
                         const std::function<void(std::string_view)>& visit) {
   auto fd = open_at(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -128,17 +143,23 @@ Result<FileId> file_id(int at, const std::string& path) {
   return file_id_of(at, path.c_str(), 0, path);
 }
 
-Result<FileId> file_id_in_root(int root, const std::string& path) {
+Result<net::UniqueFd> open_in_root(int root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
   // openat2(2): EAGAIN is a rename somewhere on the system during the look-up; to be tried again.
   for (int attempt = 0;; ++attempt) {
-    const net::UniqueFd fd(
+    net::UniqueFd fd(
         static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
-    if (fd) return file_id_of(fd.get(), "", AT_EMPTY_PATH, path);
+    if (fd) return fd;
     if ((errno != EAGAIN && errno != EINTR) || attempt == 16) return failed(path);
   }
+}
+
+Result<FileId> file_id_in_root(int root, const std::string& path) {
+  const auto fd = open_in_root(root, path);
+  if (!fd) return fail(fd.error());
+  return file_id_of(fd->get(), "", AT_EMPTY_PATH, path);
 }
 
 }  // namespace warder::identity

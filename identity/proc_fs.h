@@ -43,5 +43,11 @@ namespace warder::identity {
 // The file that `path` names below `root`, as a process with that root would see it; links in
 // `path` are an error (ELOOP): the kernel's name of a running image has none.
 [[nodiscard]] Result<FileId> file_id_in_root(int root, const std::string& path);
+// The same, opened (O_PATH).
+[[nodiscard]] Result<net::UniqueFd> open_in_root(int root, const std::string& path);
+
+// At most the first `limit` bytes of a file. What goes beyond is left out.
+[[nodiscard]] Result<std::string> read_beginning(int at, const std::string& path,
+                                                 std::size_t limit);
 
 }  // namespace warder::identity

@@ -1,16 +1,26 @@
 #include "identity/process_facts.h"
 
-#include <algorithm>
+#include <unistd.h>
 
-#include "identity/proc_files.h"
+#include <algorithm>
+#include <utility>
+
+#include "identity/cgroup_path.h"
+#include "identity/image_access.h"
 #include "identity/proc_fs.h"
 
 namespace warder::identity {
 namespace {
 
+constexpr std::size_t kKnownLimit = 4096;
+constexpr std::size_t kAncestorPathLimit = 4096;
+constexpr std::chrono::seconds kAge{1};
 constexpr std::size_t kAncestorLimit = 32;
+constexpr std::size_t kThreadLimit = 4096;
 constexpr std::size_t kStatLimit = 8192;
-constexpr std::size_t kStatusLimit = std::size_t{64} * 1024;  // Groups: may be long
+constexpr std::size_t kStatusLimit = std::size_t{2} * 1024 * 1024;  // 65,536 groups
+constexpr std::size_t kCgroupLimit = std::size_t{128} * 1024;
+constexpr std::size_t kCommandLineLimit = 4096;
 constexpr std::string_view kDeleted = " (deleted)";
 
 Result<ProcStat> read_stat(int process) {
@@ -21,16 +31,46 @@ Result<ProcStat> read_stat(int process) {
   return *stat;
 }
 
-std::string thread_path(const Holder& holder) { return "task/" + std::to_string(holder.thread); }
+std::string thread_path(pid_t thread) { return "task/" + std::to_string(thread); }
 
 // The image is the thread's to tell: the leader's exe is gone once it has exited.
-Result<Vitals> read_vitals(int process, const Holder& holder, ProcStat& stat) {
-  auto read = read_stat(process);
-  if (!read) return fail(std::move(read.error()));
-  stat = *read;
-  auto image = file_id(process, thread_path(holder) + "/exe");
-  if (!image) return fail(std::move(image.error()));
-  return Vitals{stat.start_time, *image};
+pid_t telling_thread(const Holder& holder) {
+  return holder.thread != 0 ? holder.thread : holder.pid;
+}
+
+// start_boottime counts nanoseconds; procfs shows it in clock ticks (fs/proc/array.c).
+bool started_then(const KernelTask& task, std::uint64_t start_time) {
+  constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+  static const auto kTicks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return task.start_ns / (kNanoseconds / kTicks) == start_time;
+}
+
+// proc(5): arguments end with a NUL each. A process may have put anything there.
+std::string shown_arguments(std::string text) {
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text;
+}
+
+// ptrace(2) works on single threads. Too many to look at count as traced.
+Result<bool> any_thread_traced(int process) {
+  bool traced = false;
+  std::size_t seen = 0;
+  std::optional<Error> broken;
+  const auto listed = list_directory(process, "task", [&](int tasks, const char* name) {
+    if (traced || broken || !parse_pid(name)) return;
+    traced = ++seen > kThreadLimit;
+    const auto text = read_file(tasks, std::string(name) + "/status", kStatusLimit);
+    if (!text && text.error().code == Errc::not_found) return;
+    const auto tracer = text ? parse_status_tracer(*text) : std::nullopt;
+    if (!text)
+      broken = text.error();
+    else
+      traced |= tracer.value_or(0) != 0;
+  });
+  if (!listed) return fail(listed.error());
+  if (broken) return fail(*broken);
+  return traced;
 }
 
 bool exists_in(const std::vector<int>& roots, const std::string& path) {
@@ -38,103 +78,223 @@ bool exists_in(const std::vector<int>& roots, const std::string& path) {
                      [&](int root) { return file_id_in_root(root, path).has_value(); });
 }
 
-bool is_in(const std::vector<int>& roots, const std::string& path, const FileId& image) {
-  return std::any_of(roots.begin(), roots.end(), [&](int root) {
-    const auto found = file_id_in_root(root, path);
-    return found && *found == image;
+// -1 when it is in none of them.
+int root_with(const std::vector<int>& roots, const std::string& path, const FileId& image) {
+  if (!path.starts_with('/')) return -1;
+  const auto found = std::find_if(roots.begin(), roots.end(), [&](int root) {
+    const auto there = file_id_in_root(root, path);
+    return there && *there == image;
   });
+  return found == roots.end() ? -1 : *found;
 }
 
 }  // namespace
 
-ProcProcessFacts::ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sandboxes)
-    : proc_root_(proc_root), sandboxes_(sandboxes) {
-  if (auto root = open_directory(proc_root, "self/root")) own_root_ = std::move(*root);
+std::size_t ProcProcessFacts::TaskHash::operator()(const KernelTask& task) const {
+  return std::hash<std::uint64_t>{}(task.start_ns ^ (task.executions << 48U) ^
+                                    static_cast<std::uint64_t>(task.pid));
 }
 
+ProcProcessFacts::ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sandboxes,
+                                   FactsOptions options)
+    : proc_root_(proc_root),
+      options_(options),
+      roots_(proc_root, sandboxes),
+      known_(kKnownLimit),
+      ancestor_paths_(kAncestorPathLimit) {}
+
 Result<Vitals> ProcProcessFacts::vitals(const Holder& holder) {
-  auto process = open_directory(proc_root_, std::to_string(holder.pid));
-  if (!process) return fail(std::move(process.error()));
-  ProcStat stat;
-  return read_vitals(process->get(), holder, stat);
+  if (holder.kernel)
+    if (const Known* const known = known_.find(holder.pid))
+      if (known->task == holder.kernel->task)
+        return Vitals{known->facts.start_time, known->facts.image};
+  const auto process = open_directory(proc_root_, std::to_string(holder.pid));
+  if (!process) return fail(process.error());
+  const auto stat = read_stat(process->get());
+  if (!stat) return fail(stat.error());
+  const auto image = file_id(process->get(), thread_path(telling_thread(holder)) + "/exe");
+  if (!image) return fail(image.error());
+  return Vitals{stat->start_time, *image};
 }
 
 Result<Process> ProcProcessFacts::read(const Holder& holder) {
-  auto directory = open_directory(proc_root_, std::to_string(holder.pid));
-  if (!directory) return fail(std::move(directory.error()));
-  ProcStat stat;
-  auto vitals = read_vitals(directory->get(), holder, stat);
-  if (!vitals) return fail(std::move(vitals.error()));
-  auto path = read_link(directory->get(), thread_path(holder) + "/exe");
-  if (!path) return fail(std::move(path.error()));
-  auto status = read_file(directory->get(), thread_path(holder) + "/status", kStatusLimit);
-  if (!status) return fail(std::move(status.error()));
-  const auto parsed = parse_status(*status);
-  if (!parsed) return fail(Errc::system, "status: not of the form of proc(5)");
-  Process process;
-  process.pid = holder.pid;
-  process.uid = parsed->uids[1];
-  process.gid = parsed->gids[1];
-  process.start_time = vitals->start_time;
-  process.image = vitals->image;
-  process.path = std::move(*path);
-  read_ancestors(stat.parent, process);
+  auto known = look_up(holder);
+  if (!known) return fail(std::move(known.error()));
+  Process process = (*known)->facts;
+  std::uint64_t user_namespace = (*known)->user_namespace;
+  if (holder.kernel) {
+    const KernelFacts& kernel = holder.kernel->facts;
+    process.uid = kernel.uid;
+    process.gid = kernel.gid;
+    process.traced = kernel.traced;
+    if (kernel.user_namespace != 0) user_namespace = kernel.user_namespace;
+    name_ancestors(kernel, process);
+  } else {
+    read_ancestors(**known, process);
+  }
+  process.image_settable = roots_.user_namespaces() && !roots_.knows_user_namespace(user_namespace);
   return process;
 }
 
-void ProcProcessFacts::read_ancestors(pid_t parent, Process& process) const {
+Result<ProcProcessFacts::Known*> ProcProcessFacts::look_up(const Holder& holder) {
+  const auto now = Clock::now();
+  Known* known = holder.kernel ? known_.find(holder.pid) : nullptr;
+  if (known == nullptr || !(known->task == holder.kernel->task)) {
+    auto read = read_all(holder);
+    if (!read) return fail(std::move(read.error()));
+    known = &known_.put(holder.pid, std::move(*read));
+    known->refreshed = now;
+  } else if (now - known->refreshed > kAge) {
+    const auto process = open_directory(proc_root_, std::to_string(holder.pid));
+    if (!process) return fail(process.error());
+    auto refreshed = refresh(process->get(), *known);
+    if (!refreshed) return fail(std::move(refreshed.error()));
+    known->refreshed = now;
+  }
+  return known;
+}
+
+Result<ProcProcessFacts::Known> ProcProcessFacts::read_all(const Holder& holder) const {
+  const auto process = open_directory(proc_root_, std::to_string(holder.pid));
+  if (!process) return fail(process.error());
+  const auto stat = read_stat(process->get());
+  if (!stat) return fail(stat.error());
+  Known known;
+  known.thread = telling_thread(holder);
+  const std::string thread = thread_path(known.thread);
+  auto image = file_id(process->get(), thread + "/exe");
+  if (!image) return fail(std::move(image.error()));
+  auto path = read_link(process->get(), thread + "/exe");
+  if (!path) return fail(std::move(path.error()));
+  auto refreshed = refresh(process->get(), known);
+  if (!refreshed) return fail(std::move(refreshed.error()));
+  if (roots_.user_namespaces()) {
+    const auto space = read_link(process->get(), thread + "/ns/user");
+    if (!space) return fail(space.error());
+    known.user_namespace = parse_inode_link(*space, "user").value_or(0);
+  }
+  if (holder.kernel) {
+    known.task = holder.kernel->task;
+    if (!started_then(known.task, stat->start_time))
+      return fail(Errc::not_found, "its number belongs to another process now");
+  } else {
+    const auto traced = any_thread_traced(process->get());
+    if (!traced) return fail(traced.error());
+    known.facts.traced = *traced;
+  }
+  known.parent = stat->parent;
+  known.facts.pid = holder.pid;
+  known.facts.start_time = stat->start_time;
+  known.facts.image = *image;
+  known.facts.path = std::move(*path);
+  return known;
+}
+
+Result<void> ProcProcessFacts::refresh(int process, Known& known) const {
+  const std::string thread = thread_path(known.thread);
+  const auto text = read_file(process, thread + "/status", kStatusLimit);
+  if (!text) return fail(text.error());
+  auto status = parse_status(*text);
+  if (!status) return fail(Errc::system, "status: not of the form of proc(5)");
+  known.credentials = std::move(*status);
+  known.facts.uid = known.credentials.uids[1];
+  known.facts.gid = known.credentials.gids[1];
+  const auto cgroup = read_file(process, thread + "/cgroup", kCgroupLimit);
+  CgroupFacts place = cgroup ? parse_cgroup_facts(*cgroup) : CgroupFacts{};
+  known.facts.container = std::move(place.container);
+  known.facts.pod = std::move(place.pod);
+  if (!options_.command_line) return {};
+  auto arguments = read_beginning(process, thread + "/cmdline", kCommandLineLimit);
+  if (!arguments) return fail(std::move(arguments.error()));
+  known.facts.command_line = shown_arguments(std::move(*arguments));
+  return {};
+}
+
+void ProcProcessFacts::read_ancestors(const Known& known, Process& process) const {
+  const auto& numbers = known.credentials.numbers;
+  process.ancestors_complete = !numbers.empty() && numbers.back() == 1;
   std::uint64_t youngest = process.start_time;
   std::vector<pid_t> seen{process.pid};
-  for (std::size_t depth = 0; parent != 0; ++depth) {
-    if (depth == kAncestorLimit) {
-      process.ancestors_complete = false;
-      return;
-    }
+  pid_t parent = known.parent;
+  while (parent != 0 && seen.size() <= kAncestorLimit) {
     const auto directory = open_directory(proc_root_, std::to_string(parent));
     const auto stat = directory ? read_stat(directory->get()) : fail(directory.error());
     // A parent is never younger than its child: that is another process with a used number.
     const bool repeated = std::find(seen.begin(), seen.end(), parent) != seen.end();
-    if (!stat || stat->start_time > youngest || repeated) {
-      process.ancestors_complete = false;
-      return;
-    }
-    auto path = read_link(directory->get(), "exe");
-    if (path)
+    if (!stat || stat->start_time > youngest || repeated) return;
+    if (auto path = read_link(directory->get(), "exe"))
       process.ancestors.push_back(std::move(*path));
-    else
-      process.ancestors_complete = false;
     youngest = stat->start_time;
     seen.push_back(parent);
     parent = stat->parent;
   }
 }
 
-std::vector<int> ProcProcessFacts::trusted_roots(std::span<const Scope> scopes) const {
-  const bool any_pid = std::any_of(scopes.begin(), scopes.end(), [](const Scope& scope) {
-    return scope.kind == Scope::Kind::pid;
-  });
-  std::vector<int> roots;
-  for (const Sandbox& sandbox : sandboxes_) {
-    const bool named = std::any_of(scopes.begin(), scopes.end(), [&](const Scope& scope) {
-      return scope.kind == Scope::Kind::pid && scope.pid == sandbox.pid();
-    });
-    if ((any_pid && !named) || sandbox.ended()) continue;
-    if (sandbox.root() >= 0) roots.push_back(sandbox.root());
+void ProcProcessFacts::name_ancestors(const KernelFacts& kernel, Process& process) {
+  process.ancestors_complete = kernel.ancestors_complete;
+  process.ancestors.reserve(kernel.ancestors.size());
+  for (const KernelTask& task : kernel.ancestors) {
+    if (auto path = path_of(task))
+      process.ancestors.push_back(std::move(*path));
+    else
+      process.ancestors_complete = false;
   }
-  if (own_root_) roots.push_back(own_root_.get());
-  return roots;
+}
+
+std::optional<std::string> ProcProcessFacts::path_of(const KernelTask& task) {
+  if (const std::string* const known = ancestor_paths_.find(task)) return *known;
+  const auto directory = open_directory(proc_root_, std::to_string(task.pid));
+  if (!directory) return std::nullopt;
+  auto path = read_link(directory->get(), "exe");
+  const auto stat = read_stat(directory->get());
+  if (!path || !stat || !started_then(task, stat->start_time)) return std::nullopt;
+  return ancestor_paths_.put(task, std::move(*path));
 }
 
 void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes) {
-  const auto roots = trusted_roots(scopes);
-  const std::string& path = process.path;
-  // fs/d_path.c appends it to the name of a file that was removed; a file may be called so too.
-  if (path.size() > kDeleted.size() && path.ends_with(kDeleted) && !exists_in(roots, path)) {
-    process.deleted = true;
-    process.path.resize(path.size() - kDeleted.size());
+  const auto roots = roots_.of(process.pid, scopes);
+  Known* known = known_.find(process.pid);
+  if (known != nullptr &&
+      (known->facts.start_time != process.start_time || known->facts.image != process.image))
+    known = nullptr;
+  int root = root_with(roots, process.path, process.image);
+  if (root < 0 && known != nullptr) {
+    // The kernel's text follows the file when it is moved or removed.
+    const std::string link =
+        std::to_string(process.pid) + "/" + thread_path(known->thread) + "/exe";
+    auto path = read_link(proc_root_, link);
+    if (path && *path != process.path) {
+      known->facts.path = process.path = std::move(*path);
+      root = root_with(roots, process.path, process.image);
+    }
   }
-  if (process.path.starts_with('/') && is_in(roots, process.path, process.image))
-    process.binary = process.path;
+  if (root >= 0) process.binary = process.path;
+  if (known != nullptr) process.image_writable = writable(process, root, *known);
+  // fs/d_path.c appends it to the name of a file that was removed; a file may be called so too.
+  const std::string& path = process.path;
+  if (root >= 0 || path.size() <= kDeleted.size() || !path.ends_with(kDeleted)) return;
+  if (exists_in(roots, path)) return;
+  process.deleted = true;
+  process.path.resize(path.size() - kDeleted.size());
+  if (root_with(roots, process.path, process.image) >= 0) process.binary = process.path;
+}
+
+bool ProcProcessFacts::writable(const Process& process, int root, Known& known) const {
+  const auto now = Clock::now();
+  if (known.writable_read.time_since_epoch().count() != 0 &&
+      known.writable_name == process.binary && now - known.writable_read <= kAge)
+    return known.facts.image_writable;
+  // Capabilities in another user namespace count for the files of its users only; what those own
+  // they may change anyway.
+  const bool capable = !roots_.user_namespaces() || known.user_namespace == 0 ||
+                       roots_.is_own_user_namespace(known.user_namespace);
+  const std::string exe = std::to_string(process.pid) + "/" + thread_path(known.thread) + "/exe";
+  known.facts.image_writable = root >= 0
+                                   ? may_change_path(root, process.path, known.credentials, capable)
+                                   : may_change_file(proc_root_, exe, known.credentials, capable);
+  known.writable_name = process.binary;
+  known.writable_read = now;
+  return known.facts.image_writable;
 }
 
 }  // namespace warder::identity

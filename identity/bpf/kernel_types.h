@@ -85,6 +85,7 @@ struct cred {
 };
 
 struct signal_struct {
+  unsigned int flags;
   int nr_threads;
   struct list_head thread_head;
 };
@@ -110,6 +111,7 @@ struct task_struct {
   const struct cred* cred;
   struct files_struct* files;
   struct signal_struct* signal;
+  __u64 parent_exec_id;
   __u64 self_exec_id;
 };
 

@@ -14,6 +14,7 @@ enum {
   MPTCP_PROTOCOL = 262,
   PF_IO_WORKER = 0x00000010,  // include/linux/sched.h
   PF_USER_WORKER = 0x00004000,
+  SIGNAL_UNKILLABLE = 0x00000040,  // include/linux/sched/signal.h
   SOCKFS_MAGIC_NUMBER = 0x534F434B,
 };
 
@@ -59,23 +60,40 @@ INLINE __u32 is_traced(struct task_struct* task) {
   return walk.traced != 0 || steps >= kMostThreads;
 }
 
-// Whether all were written. False: too many, or the edge of Warder's PID namespace.
+// The first process of a PID namespace.
+INLINE int is_first(struct task_struct* task) {
+  struct signal_struct* signal = task->signal;
+  return signal && (signal->flags & SIGNAL_UNKILLABLE);
+}
+
+// A child gets its parent's count of execve(2) at fork(2), as its own and as its parent's
+// (kernel/fork.c, copy_process), and each execve(2) adds one to its own. So while the parent's
+// count is the one it had then, and the child's at most one more, the child was forked by the
+// program that the parent still runs, and executed at most what it runs now: after the end of a
+// parent in between, or clone(2) with CLONE_PARENT by one, a count would be higher, or it ran
+// nothing but one of the two programs.
+INLINE int is_direct(struct task_struct* leader, struct task_struct* parent) {
+  __u64 then = leader->parent_exec_id;
+  return then == parent->self_exec_id && leader->self_exec_id - then <= 1;
+}
+
+// `complete`: the list leaves out nobody up to the first process of the task's PID namespace. It
+// ends at the edge of Warder's.
 INLINE int write_ancestors(struct seq_file* seq, struct task_struct* task, __u32* complete) {
   struct task_struct* leader = task->group_leader;
-  *complete = 0;
+  int direct = 1;
+  *complete = is_first(task);
   for (int count = 0; count < kMostAncestors; ++count) {
     struct task_struct* parent = leader ? leader->real_parent : 0;
-    if (!parent) return 0;
-    if (parent->tgid == 0) {  // the idle task, parent of the first one
-      *complete = 1;
-      return 0;
-    }
+    if (!parent || parent->tgid == 0) return 0;  // the idle task is the parent of the first one
     struct AncestorRecord record = {};
     record.head.kind = kAncestorKind;
     record.head.size = sizeof record;
     read_task(parent, &state.numbers, &record.task);
     if (record.task.pid == 0) return 0;
     if (bpf_seq_write(seq, &record, sizeof record)) return 1;
+    direct &= is_direct(leader, parent);
+    if (direct && is_first(parent)) *complete = 1;
     leader = parent->group_leader;
   }
   return 0;

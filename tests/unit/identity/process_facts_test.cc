@@ -117,11 +117,13 @@ TEST_CASE("facts of a process and its ancestors", "[identity]") {
   REQUIRE(process);
   CHECK(process->start_time == 200);
   CHECK(process->uid == 1000);
+  CHECK(process->gid == 1001);
   CHECK(process->path == exe);
   CHECK(process->image == id_of(exe));
   CHECK(process->ancestors == std::vector<std::string>{facts.tree.path("469/root/usr/bin/sh"),
                                                        facts.tree.path("self/root/sbin/init")});
-  CHECK(process->ancestors_complete);
+  // Whether one was left out, after a parent's end, can't be seen in procfs.
+  CHECK_FALSE(process->ancestors_complete);
   CHECK(reader.vitals({500, 500, {}}) == Vitals{200, id_of(exe)});
 
   // Its parent's number belongs to a younger process now.
@@ -129,14 +131,12 @@ TEST_CASE("facts of a process and its ancestors", "[identity]") {
   process = reader.read({500, 500, {}});
   REQUIRE(process);
   CHECK(process->ancestors.empty());
-  CHECK_FALSE(process->ancestors_complete);
 
   // A circle.
   facts.tree.process(469, 500, 200, exe);
   process = reader.read({500, 500, {}});
   REQUIRE(process);
   CHECK(process->ancestors.size() == 1);
-  CHECK_FALSE(process->ancestors_complete);
 }
 
 TEST_CASE("ancestors are bounded", "[identity]") {
@@ -146,7 +146,118 @@ TEST_CASE("ancestors are bounded", "[identity]") {
   const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({1000, 1000, {}});
   REQUIRE(process);
   CHECK(process->ancestors.size() == 32);
+}
+
+TEST_CASE("the first process of a PID namespace has nobody before it", "[identity]") {
+  Facts facts;
+  facts.tree.process(500, 469, 200, facts.tree.path("469/root/usr/bin/curl"));
+  facts.tree.write("500/task/500/status", "Uid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\nNSpid:\t500\t1\n");
+  const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({500, 500, {}});
+  REQUIRE(process);
+  CHECK(process->ancestors_complete);
+}
+
+TEST_CASE("where a process is, who traces it and what it says of itself", "[identity]") {
+  Facts facts;
+  const std::string id(64, 'a');
+  facts.tree.process(500, 469, 200, facts.tree.path("469/root/usr/bin/curl"));
+  facts.tree.write("500/task/500/cgroup", "0::/kubepods/pod" + std::string(32, 'b') + "/" + id);
+  facts.tree.write("500/task/500/cmdline", std::string("curl\0--proxy\0x\0", 15));
+  facts.tree.write("500/task/501/status", "TracerPid:\t0\n");
+  FactsOptions options;
+  SECTION("as a rule") {
+    const auto process = ProcProcessFacts(facts.root.get(), facts.sandboxes).read({500, 500, {}});
+    REQUIRE(process);
+    CHECK(process->container == id);
+    CHECK(process->pod == std::string(32, 'b'));
+    CHECK_FALSE(process->traced);
+    CHECK_FALSE(process->command_line);
+  }
+  options.command_line = true;
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes, options);
+  SECTION("with its command line") {
+    CHECK(reader.read({500, 500, {}})->command_line == "curl --proxy x");
+    facts.tree.write("500/task/500/cmdline", std::string(10000, 'x'));
+    CHECK(reader.read({500, 500, {}})->command_line == std::string(4096, 'x'));
+  }
+  SECTION("another thread of it is traced") {
+    facts.tree.write("500/task/501/status", "TracerPid:\t469\n");
+    CHECK(reader.read({500, 500, {}})->traced);
+  }
+}
+
+namespace {
+
+// As BPF would tell of process 500, started at tick 200 (of 100 a second).
+Holder told(std::uint64_t executions, std::vector<KernelTask> ancestors = {}) {
+  Holder holder{500, 500, SocketPass::Task{}};
+  holder.kernel->task = {500, 2'000'000'000, executions, {1, 0, 77}};
+  holder.kernel->facts.uid = 7;
+  holder.kernel->facts.gid = 8;
+  holder.kernel->facts.ancestors = std::move(ancestors);
+  return holder;
+}
+
+}  // namespace
+
+TEST_CASE("of a process that the kernel told about nothing is read twice", "[identity]") {
+  Facts facts;
+  const std::string exe = facts.tree.path("469/root/usr/bin/curl");
+  facts.tree.process(500, 469, 200, exe);
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
+  const Holder holder = told(3, {{469, 1'000'000'000, 1, {}}});
+  const auto first = reader.read(holder);
+  REQUIRE(first);
+  CHECK(first->uid == 7);
+  CHECK(first->gid == 8);
+  CHECK(first->ancestors == std::vector<std::string>{facts.tree.path("469/root/usr/bin/sh")});
+  CHECK(first->ancestors_complete);
+
+  facts.tree.remove("500");
+  facts.tree.remove("469/exe");
+  const auto again = reader.read(holder);
+  REQUIRE(again);
+  CHECK(*again == *first);
+  CHECK(reader.vitals(holder) == Vitals{200, id_of(exe)});
+
+  // It has executed something since: all of that is old.
+  CHECK(reader.read(told(4)).error().code == Errc::not_found);
+  CHECK(reader.vitals(told(4)).error().code == Errc::not_found);
+  // Nobody asked the kernel.
+  CHECK(reader.read({500, 500, {}}).error().code == Errc::not_found);
+}
+
+TEST_CASE("a number that belongs to another process than the kernel's", "[identity]") {
+  Facts facts;
+  facts.tree.process(500, 469, 201, facts.tree.path("469/root/usr/bin/curl"));
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
+  CHECK(reader.read(told(1)).error().code == Errc::not_found);
+  // Of an ancestor: it has no name then.
+  facts.tree.process(500, 469, 200, facts.tree.path("469/root/usr/bin/curl"));
+  const auto process = reader.read(told(1, {{469, 1'010'000'000, 1, {}}}));
+  REQUIRE(process);
+  CHECK(process->ancestors.empty());
   CHECK_FALSE(process->ancestors_complete);
+}
+
+TEST_CASE("a known process whose file was moved or removed", "[identity]") {
+  Facts facts;
+  const std::string exe = facts.tree.path("469/root/usr/bin/curl");
+  facts.tree.process(500, 469, 200, exe);
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes);
+  Process process = *reader.read(told(1));
+  process.path = "/usr/bin/curl";  // as the kernel would show it
+  reader.give_name(process, {});
+  CHECK(process.binary == "/usr/bin/curl");
+  // The link says another name now; what was kept is not taken for it.
+  process = *reader.read(told(1));
+  facts.tree.remove("500/task/500/exe");
+  std::filesystem::rename(exe, exe + "2");
+  facts.tree.link("500/task/500/exe", "/usr/bin/curl2");
+  process.path = "/usr/bin/curl";
+  process.binary.reset();
+  reader.give_name(process, {});
+  CHECK(process.binary == "/usr/bin/curl2");
 }
 
 TEST_CASE("a process that has ended is not found", "[identity]") {
