@@ -50,10 +50,8 @@ opa::QueryProcess query_process(const identity::Process& process) {
   return out;
 }
 
-}  // namespace
-
-void describe_identity(const identity::Identity& identity, DecisionRecord& record) {
-  // Said of an earlier look at the same caller, it must not stay.
+// What was said of an earlier look at the same caller.
+void forget(DecisionRecord& record) {
   record.subject.binary.reset();
   record.subject.pid.reset();
   record.subject.uid.reset();
@@ -65,6 +63,46 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
   record.connector.reset();
   record.sha256.reset();
   record.via.clear();
+}
+
+void describe_holders(const identity::Identity& identity, DecisionRecord& record) {
+  record.relays = identity.relays;
+  for (const identity::Process& process : identity.via) record.via.push_back(process.path);
+  if (record.subject.binary) return;
+  for (const identity::Process& process : identity.processes) {
+    const auto& roles = process.roles;
+    const bool holds = std::find(roles.begin(), roles.end(), identity::Role::holder) != roles.end();
+    if (holds || roles.empty()) record.holders.push_back(process.path);
+    if (connected(process)) record.connector = process.path;
+  }
+}
+
+opa::Query::Identity query_identity(const identity::Identity& identity) {
+  opa::Query::Identity out;
+  out.grade = identity::name(identity.grade);
+  out.assurance = identity::name(identity.assurance);
+  for (const identity::Cause cause : identity.causes) {
+    out.causes.emplace_back(identity::name(cause));
+  }
+  if (identity.reason) out.reason = identity::name(*identity.reason);
+  if (!identity.detail.empty()) out.detail = identity.detail;
+  if (identity.scope) out.scope = identity.scope->name();
+  out.method = identity.method;
+  out.relays = identity.relays;
+  out.via_complete = identity.via_complete;
+  for (const identity::Process& process : identity.via) {
+    out.via.push_back({process.pid, process.uid, process.binary, process.path});
+  }
+  for (const identity::Process& process : identity.processes) {
+    out.processes.push_back(query_process(process));
+  }
+  return out;
+}
+
+}  // namespace
+
+void describe_identity(const identity::Identity& identity, DecisionRecord& record) {
+  forget(record);
   if (const std::string* binary = identity.binary()) record.subject.binary = *binary;
   if (!identity.processes.empty()) {
     const identity::Process& process = foremost(identity.processes);
@@ -82,15 +120,7 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
   if (!identity.detail.empty()) record.identity_detail = identity.detail;
   if (const std::string* sha256 = identity.sha256()) record.sha256 = *sha256;
   record.container = container_of(identity.processes);
-  record.relays = identity.relays;
-  for (const identity::Process& process : identity.via) record.via.push_back(process.path);
-  if (record.subject.binary) return;
-  for (const identity::Process& process : identity.processes) {
-    const auto& roles = process.roles;
-    const bool holds = std::find(roles.begin(), roles.end(), identity::Role::holder) != roles.end();
-    if (holds || roles.empty()) record.holders.push_back(process.path);
-    if (connected(process)) record.connector = process.path;
-  }
+  describe_holders(identity, record);
 }
 
 opa::Query connect_query(const Subject& subject, const identity::Identity& identity) {
@@ -105,23 +135,7 @@ opa::Query connect_query(const Subject& subject, const identity::Identity& ident
   query.request.method = "CONNECT";
   query.client.address = subject.client.address.unmapped().text();
   query.client.port = subject.client.port;
-  query.identity.grade = identity::name(identity.grade);
-  query.identity.assurance = identity::name(identity.assurance);
-  for (const identity::Cause cause : identity.causes) {
-    query.identity.causes.emplace_back(identity::name(cause));
-  }
-  if (identity.reason) query.identity.reason = identity::name(*identity.reason);
-  if (!identity.detail.empty()) query.identity.detail = identity.detail;
-  if (identity.scope) query.identity.scope = identity.scope->name();
-  query.identity.method = identity.method;
-  query.identity.relays = identity.relays;
-  query.identity.via_complete = identity.via_complete;
-  for (const identity::Process& process : identity.via) {
-    query.identity.via.push_back({process.pid, process.uid, process.binary, process.path});
-  }
-  for (const identity::Process& process : identity.processes) {
-    query.identity.processes.push_back(query_process(process));
-  }
+  query.identity = query_identity(identity);
   return query;
 }
 

@@ -79,12 +79,12 @@ class Warder:
         self.config = config
         self.port = int(config["listen"][0].rsplit(":", 1)[1])
         self.address = (GATE, self.port)
-        self._config_file = world.work / f"warder{number}.yaml"
-        self._config_file.write_text(json.dumps(config, indent=1))
+        self.config_file = world.work / f"warder{number}.yaml"
+        self.config_file.write_text(json.dumps(config, indent=1))
         self._errors_path = world.work / f"warder{number}.err"
         with open(self._errors_path, "wb") as errors:
             self.process = subprocess.Popen(
-                world.gate.command(*prefix, PROGRAM, "run", "--config", self._config_file),
+                world.gate.command(*prefix, PROGRAM, "run", "--config", self.config_file),
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )

@@ -1,10 +1,10 @@
 #include "proxy/doctor.h"
 
 #include <rapidjson/document.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
