@@ -110,7 +110,8 @@ bool register_with_uring(int fd) {
 }
 
 bool read_by_uring(int fd) {
-  static char byte;
+  int pipe[2];
+  if (::pipe(pipe) != 0) return false;
   io_uring_params params{};
   const int ring = ring_with(fd, params);
   if (ring < 0) return false;
@@ -123,9 +124,12 @@ bool read_by_uring(int fd) {
   if (queue == MAP_FAILED || entries == MAP_FAILED) return false;
   auto* const entry = static_cast<io_uring_sqe*>(entries);
   std::memset(entry, 0, sizeof *entry);
-  entry->opcode = IORING_OP_RECV;
-  entry->flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;  // the first of the fixed files, by a worker
-  entry->addr = reinterpret_cast<std::uintptr_t>(&byte);
+  // Not a read: for that the worker would arm a poll and not wait itself.
+  entry->opcode = IORING_OP_SPLICE;
+  entry->splice_fd_in = 0;  // the first of the fixed files
+  entry->splice_flags = SPLICE_F_FD_IN_FIXED;
+  entry->splice_off_in = entry->off = ~std::uint64_t{0};
+  entry->fd = pipe[1];
   entry->len = 1;
   auto* const base = static_cast<char*>(queue);
   const std::uint32_t first = 0, next = 1;

@@ -59,6 +59,21 @@ class CountedReferencesTest {
     CHECK(who.proof == Proof::hidden);
     CHECK(who.account == account);
   }
+  // Until a thread of that name sleeps in the socket's code.
+  void wait_until_waiting(const std::string& name) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const std::string tasks = "/proc/" + std::to_string(client_.pid()) + "/task";
+    while (std::chrono::steady_clock::now() < end) {
+      for (const auto& thread : std::filesystem::directory_iterator(tasks)) {
+        std::string comm, stack;
+        std::getline(std::ifstream(thread.path() / "comm"), comm);
+        std::getline(std::ifstream(thread.path() / "wchan"), stack);
+        if (comm.starts_with(name) && stack == "wait_woken") return;
+      }
+      ::sched_yield();
+    }
+    FAIL("no worker waits");
+  }
   // Until some thread of the client waits in that system call.
   void wait_until_in(long call) {
     const std::string wanted = std::to_string(call) + " ";
@@ -147,6 +162,7 @@ TEST_CASE_METHOD(CountedReferencesTest, "registered with io_uring", "[identity][
   }
   SECTION("whose worker waits in the same queue as threads do") {
     REQUIRE(client_.tell("uring-read") == "ok");
+    wait_until_waiting("iou-wrk-");
     check_hidden("2 references: 1 descriptor, 1 held out of sight");
     REQUIRE(client_.tell("thread") == "ok");
     check_hidden("2 references: 1 descriptor, 1 held out of sight");

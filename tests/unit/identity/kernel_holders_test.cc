@@ -383,4 +383,29 @@ TEST_CASE("connections that were opened to a holder are told", "[identity]") {
   CHECK(who.accepted_known);
 }
 
+TEST_CASE("counts that contradict each other are no account", "[identity]") {
+  SocketPass pass;
+  pass.tasks = {{{7, 1, 1, {1, 0, 7}}, {}}, {{8, 1, 1, {1, 0, 7}}, {}}};
+  pass.held = {{0, 7, 3, 4711, 107, 2, 0, true}, {1, 8, 3, 4711, 108, 2, 0, true}};
+  CHECK(accounts_of(pass)[4711].complete());
+  SECTION("of references") { pass.held[0].references = 3; }
+  SECTION("of calls of a table") {
+    pass.held[1].table = 107;
+    pass.held[1].waiting = 1;
+  }
+  SECTION("of a process") {
+    pass.tasks[1].task.pid = 7;
+    ++pass.tasks[1].task.executions;
+  }
+  SECTION("of one descriptor's process") {
+    pass.tasks[1].task.pid = 7;
+    ++pass.tasks[1].task.executions;
+    pass.held[1] = pass.held[0];
+    pass.held[1].task = 1;
+    pass.held[0].references = pass.held[1].references = 1;
+  }
+  SECTION("of a task that isn't told") { pass.held[1].task = 2; }
+  CHECK_FALSE(accounts_of(pass)[4711].complete());
+}
+
 }  // namespace warder::identity
