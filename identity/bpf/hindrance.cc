@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
@@ -24,10 +25,10 @@ void add(std::string& list, const std::string& item) {
   list += item;
 }
 
-bool older_than(const std::string& release, unsigned long major, unsigned long minor) {
+bool older_than(const std::string& release, std::uint64_t major, std::uint64_t minor) {
   char* end = nullptr;
-  const unsigned long first = std::strtoul(release.c_str(), &end, 10);
-  const unsigned long second = *end == '.' ? std::strtoul(end + 1, nullptr, 10) : 0;
+  const std::uint64_t first = std::strtoull(release.c_str(), &end, 10);
+  const std::uint64_t second = *end == '.' ? std::strtoull(end + 1, nullptr, 10) : 0;
   return first < major || (first == major && second < minor);
 }
 

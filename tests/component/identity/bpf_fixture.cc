@@ -63,7 +63,7 @@ Ids socket_of(pid_t pid) {
   return ids;
 }
 
-void wait_until_in_call(pid_t pid, long number) {
+void wait_until_in_call(pid_t pid, int number) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (std::string text; !text.starts_with(std::to_string(number) + " ");) {
     REQUIRE(std::chrono::steady_clock::now() < end);

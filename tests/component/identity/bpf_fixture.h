@@ -26,7 +26,7 @@ struct Ids {
 [[nodiscard]] net::UniqueFd copy_of_socket(pid_t pid);
 [[nodiscard]] Ids socket_of(pid_t pid);
 // Until the first thread of `pid` sleeps in that system call; fails after ten seconds.
-void wait_until_in_call(pid_t pid, long number);
+void wait_until_in_call(pid_t pid, int number);
 
 [[nodiscard]] identity::BpfView open_view();
 
