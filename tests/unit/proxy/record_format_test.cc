@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include "proxy/metrics.h"
 
 namespace warder::proxy {
 namespace {
@@ -85,6 +89,37 @@ TEST_CASE("a uid above 2^31 stays positive") {
   DecisionRecord record = denial();
   record.subject.uid = 4294967294U;
   CHECK(parse(format(kStamp, record, LogFormat::json))["uid"].GetUint() == 4294967294U);
+}
+
+TEST_CASE("docs/records.md has every key and every metric") {
+  std::ifstream file(WARDER_SOURCE_DIR "/docs/records.md");
+  REQUIRE(file);
+  std::ostringstream read;
+  read << file.rdbuf();
+  const std::string text = read.str();
+  const auto explained = [&](const std::string& word) {
+    return text.find("`" + word + "`") != std::string::npos;
+  };
+  for (const std::string& line : {format(kStamp, denial(), LogFormat::json),
+                                  format(kStamp, TunnelRecord{}, LogFormat::json)}) {
+    const auto json = parse(line);
+    for (const auto& member : json.GetObject()) {
+      CAPTURE(member.name.GetString());
+      CHECK(explained(member.name.GetString()));
+    }
+  }
+  Metrics metrics;
+  metrics.count_decision(Verdict::deny, "denied");
+  metrics.count_identity({});
+  std::istringstream lines(metrics.serialize());
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, kind, metric;
+    words >> hash >> kind >> metric;
+    if (kind != "TYPE") continue;
+    CAPTURE(metric);
+    CHECK(explained(metric));
+  }
 }
 
 TEST_CASE("hostile bytes leave one line of ASCII") {
