@@ -157,9 +157,8 @@ void check_view(const std::string& proc, Findings& out) {
   if (own != kFirst) {
     out.push_back({Health::warning, "processes",
                    "Warder is in a PID namespace of its own: only callers inside it are seen",
-                   "share the host's (compose: pid: host; Kubernetes: hostPID: true), or the "
-                   "sandbox's (compose: pid: \"service:sandbox\"; Kubernetes: "
-                   "shareProcessNamespace: true)"});
+                   "share the host's (compose: pid: host; Kubernetes: hostPID: true), or the pod's "
+                   "(Kubernetes: shareProcessNamespace: true)"});
   } else {
     out.push_back({Health::ok, "processes", "every process of the host has a number here", {}});
   }

@@ -63,6 +63,15 @@ def test_curl_is_allowed_and_python_denied(stack, user):
     expect_works(stack, user)
 
 
+def test_identity_is_proven(stack):
+    """Nothing is left open: who connected, who holds the socket, and that nobody else does."""
+    for client, binary in ((stack.curl, CURL_PATH), (stack.python, PYTHON_PATH)):
+        for user in USERS:
+            _, record, entry = client(user=user)
+            identity = entry["input"]["identity"]
+            assert (record["binary"], identity["grade"], identity["assurance"], identity["causes"]) == (binary, "exact", "proven", []), record
+
+
 def test_a_host_the_policy_does_not_name_is_denied(stack):
     answer, record, entry = stack.curl("https://exfiltrate.test/")
     assert answer.output == NO_TUNNEL, answer
@@ -93,12 +102,11 @@ def test_no_way_round(stack):
 
 def test_the_host_is_out_of_reach(stack):
     """A bridge has an address on the host, and with it whatever the host serves on all of them."""
-    subnet = stack.network("inside")["Subnet"]
-    first = str(next(ipaddress.ip_network(subnet).hosts()))
+    inside, outside = (str(next(ipaddress.ip_network(stack.network(name)["Subnet"]).hosts())) for name in ("inside", "outside"))
     for user in USERS:
-        assert stack.try_in_sandbox(attempts((first, HOST_SERVICE)), user) in ("ENETUNREACH", "EHOSTUNREACH")
+        assert stack.try_in_sandbox(attempts((inside, HOST_SERVICE)), user) in ("ENETUNREACH", "EHOSTUNREACH")
     # The service is there: from the other network it is reached.
-    reached = stack.execute("origin", "python3", "-c", attempts((stack.network("outside")["Gateway"], HOST_SERVICE)))
+    reached = stack.execute("origin", "python3", "-c", attempts((outside, HOST_SERVICE)))
     assert reached.output.strip() == "connected", reached
 
 
