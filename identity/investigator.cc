@@ -269,7 +269,8 @@ Identity ProcInvestigator::conclude(Case& one) {
   identity.grade = grade_of(identity.processes, one.verdict.sockets.size());
   add_connector(one, identity);
   for (const Process& process : identity.processes) {
-    if (!process.binary)
+    // One that connected and has ended since shows no path at all.
+    if (!process.binary && !process.path.empty())
       add_cause(identity, process.deleted ? Cause::image_replaced : Cause::alien_path);
     if (process.traced) add_cause(identity, Cause::traced);
     if (process.image_settable) add_cause(identity, Cause::image_exchanged);
@@ -347,7 +348,8 @@ std::string ProcInvestigator::explain(const Case& one) {
   std::string detail = text(one.sighting);
   if (!one.note.empty()) detail += "; " + one.note;
   if (one.unreadable > 0) detail += "; " + unreadable_text(one.unreadable, one.one_unreadable);
-  if (one.unreadable > 0 || one.reason == Reason::owner_not_found) {
+  if (one.unreadable > 0 || one.reason == Reason::owner_not_found ||
+      one.reason == Reason::owner_unreadable) {
     const std::string missing = rights_.missing();
     if (!missing.empty()) detail += " (" + missing + ")";
   }

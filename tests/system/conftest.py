@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +17,9 @@ from rig.world import BLACK_HOLE6, FORBIDDEN, GATE, ORIGIN, ORIGIN6, PRIVATE, Wo
 
 # The program of every RawClient.
 PYTHON = os.path.realpath(sys.executable)
+
+# How often a race is run, and how many connections each honest client makes.
+RACES = int(os.environ.get("WARDER_RACES", "10"))
 
 ECHO, SPEAKS_FIRST, EXCHANGES, ANSWERS_LATE, EXAMPLE = 7, 25, 9000, 9001, 18789
 
@@ -102,8 +106,8 @@ def paths(*programs):
 def policies(programs, natives, go_client_path):
     clients = paths(
         "/usr/bin/curl", "/usr/bin/wget", "/usr/lib/git-core/git-remote-http", "/usr/bin/openssl",
-        "/usr/bin/socat", shutil.which("node") or "/usr/bin/node", go_client_path, PYTHON,
-        programs.allowed, natives.allowed, natives.replaced,
+        "/usr/bin/socat", shutil.which("node") or "/usr/bin/node", shutil.which("java") or "/usr/bin/java",
+        go_client_path, PYTHON, programs.allowed, natives.allowed, natives.replaced,
     )
     ports = [443, 22, ECHO, SPEAKS_FIRST, EXCHANGES, ANSWERS_LATE]
     hosts = ["origin.test", "v4.test", "*.v4.test", "blackhole.test", ORIGIN, ORIGIN6]
@@ -218,6 +222,16 @@ def make_warder(world, opa, dns, origins):
         except AssertionError as problem:
             problems.append(str(problem))
     assert not problems, problems
+
+
+@pytest.fixture
+def load():
+    """Every processor is busy."""
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count() or 2)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def _(stage):
         yield attacker
 
 
-@case("parked, and nobody else", "unresolved", "observed", reason="owner_not_found")
+@case("parked, and nobody else", "unresolved", "suspect", "hidden_holder", reason="owner_not_found")
 def _(stage):
     with stage.program(stage.natives.denied) as attacker:
         stage.open(attacker, "park")
@@ -185,7 +185,7 @@ def _(stage):
         yield attacker
 
 
-@case("io_uring, and nobody else", "unresolved", "observed", reason="owner_not_found")
+@case("io_uring, and nobody else", "unresolved", "suspect", "hidden_holder", reason="owner_not_found")
 def _(stage):
     with stage.program(stage.natives.denied) as attacker:
         stage.open(attacker, "io_uring close")
@@ -221,6 +221,7 @@ def _(stage):
 @case("traced", "exact", "suspect", "traced", binary="allowed", races=False, procfs_is_taken_in=True)
 def _(stage):
     with stage.program(stage.natives.allowed) as victim, stage.program(stage.natives.denied) as tracer:
+        victim.ask("pid")
         tracer.ask(f"trace {victim.pid}")
         stage.open(victim)
         yield victim
@@ -244,7 +245,7 @@ def _mounted(stage, over, under):
     return stage.program(over, wrap=(*NAMESPACE_OF_ONES_OWN, "--mount", "sh", "-c", script, "sh"))
 
 
-@case("bind mount", "exact", "suspect", "alien_path", races=False)
+@case("bind mount", "exact", "suspect", "image_exchanged", "alien_path", races=False)
 def _(stage):
     with _mounted(stage, stage.natives.allowed, stage.natives.denied) as attacker:
         stage.open(attacker)

@@ -3,40 +3,28 @@ alone: prepared while Warder stands still, and against the clock on a machine wi
 
 import collections
 import contextlib
-import os
 import random
-import subprocess
 
 import pytest
 
+from conftest import RACES
 from identity_cases import CASES, Stage
 from rig.warder import Warder
 from rig.world import BOXES
 
 BOX = BOXES["box"][0]
-RACES = int(os.environ.get("WARDER_RACES", "20"))
 # So many connections of one process are at stake in one trick.
 AT_ONCE = 5
 KERNEL, PROCFS = "kernel", "procfs"
 
 
-@pytest.fixture(scope="module", params=[PROCFS])
+@pytest.fixture(scope="module", params=[KERNEL, PROCFS])
 def looking(request, world, opa, dns, origins):
     """(how, Warder)"""
     lookup = {KERNEL: "auto", PROCFS: "procfs"}[request.param]
     warder = Warder(world, opa.url, identity={"lookup": lookup})
     yield request.param, warder
     warder.stop()
-
-
-@pytest.fixture
-def load():
-    """Both processors are busy."""
-    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count() or 2)]
-    yield
-    for process in busy:
-        process.kill()
-        process.wait()
 
 
 def tries(stage, case, frozen=contextlib.nullcontext):
