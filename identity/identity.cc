@@ -25,7 +25,8 @@ std::string Scope::name() const {
   switch (kind) {
     case Kind::pid: return source.empty() ? "pid:" + std::to_string(pid) : source;
     case Kind::global: return "global";
-    case Kind::discovered: return "netns:" + std::to_string(network_namespace);
+    case Kind::discovered:
+      return network_namespace == 0 ? "discovered" : "netns:" + std::to_string(network_namespace);
   }
   return "unknown";
 }

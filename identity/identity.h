@@ -98,8 +98,9 @@ struct Scope {
   Kind kind = Kind::global;
   pid_t pid = 0;       // of the sandbox's process, or of one that showed the namespace
   std::string source;  // of a sandbox that is not named by its pid: "container:4f5a…"
-  std::uint64_t network_namespace = 0;  // inode number, of a discovered one
-  // "pid:469", "container:4f5a…", "global", "netns:4026532008"
+  std::uint64_t network_namespace = 0;  // inode number, of a discovered one; 0: of several
+  // "pid:469", "container:4f5a…", "global", "netns:4026532008";
+  // "discovered": all those that had nothing to say
   [[nodiscard]] std::string name() const;
 };
 

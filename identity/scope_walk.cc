@@ -34,6 +34,28 @@ Question question_about(const Connection& connection, const std::vector<net::End
   return question;
 }
 
+// One line for all discovered namespaces that have nothing to say: there may be thousands.
+void summarize(const std::optional<std::string>& problem, Sighting& sighting) {
+  std::size_t count = 0;
+  ScopeFinding last;
+  std::erase_if(sighting, [&](ScopeFinding& finding) {
+    const bool silent = finding.kind == ScopeFinding::Kind::skipped ||
+                        (finding.kind == ScopeFinding::Kind::absent && !finding.translated);
+    if (finding.scope.kind != Scope::Kind::discovered || !silent) return false;
+    ++count;
+    last = std::move(finding);
+    return true;
+  });
+  if (count == 0 && !problem) return;
+  if (count > 1) last.outcome += " (and the same of " + std::to_string(count - 1) + " others)";
+  if (count == 0) last.outcome = "none";
+  if (problem) last.outcome += "; " + *problem;
+  if (!sighting.empty()) last.method = sighting.back().method;
+  last.scope = {};
+  last.scope.kind = Scope::Kind::discovered;
+  sighting.push_back(std::move(last));
+}
+
 }  // namespace
 
 void ScopeReader::ask_translated(const Place& /*place*/, std::size_t /*i*/,
@@ -69,6 +91,7 @@ struct ScopeWalk::Call {
   std::vector<Place> places;
   std::vector<Sighting> sightings;
   std::unordered_map<net::IpAddress, Result<bool>> local;
+  std::optional<std::string> problem;  // of discovery
 
   [[nodiscard]] bool is_closed(std::size_t i) const {
     return !sightings[i].empty() && sightings[i].back().kind == ScopeFinding::Kind::closed;
@@ -98,7 +121,7 @@ ScopeWalk::ScopeWalk(int proc_root, const std::vector<Sandbox>& sandboxes,
 
 std::vector<Sighting> ScopeWalk::find(std::span<const Connection> connections,
                                       ScopeReader& reader) {
-  Call call{reader, {}, {}, std::vector<Sighting>(connections.size()), {}};
+  Call call{reader, {}, {}, std::vector<Sighting>(connections.size()), {}, {}};
   call.questions.reserve(connections.size());
   for (const Connection& connection : connections)
     call.questions.push_back(question_about(connection, aliases_));
@@ -108,6 +131,9 @@ std::vector<Sighting> ScopeWalk::find(std::span<const Connection> connections,
   visit(0, call);
   if (scan_ != nullptr && call.any_missing()) discover(call);
   ask_translated(call);
+  if (scan_ != nullptr)
+    for (std::size_t i = 0; i < call.sightings.size(); ++i)
+      summarize(call.is_missing(i) ? call.problem : std::nullopt, call.sightings[i]);
   reader.end(call.places);
   return std::move(call.sightings);
 }
@@ -197,15 +223,14 @@ const Result<bool>& ScopeWalk::is_local(std::size_t i, Call& call) {
 
 // Looks for namespaces that have come since, and asks those.
 void ScopeWalk::discover(Call& call) {
-  std::vector<std::size_t> missing;
-  for (std::size_t i = 0; i < call.sightings.size(); ++i) {
+  bool any = false;
+  for (std::size_t i = 0; i < call.sightings.size() && !any; ++i) {
     if (!call.is_missing(i)) continue;
     const Result<bool>& local = is_local(i, call);
-    if (local && !*local) missing.push_back(i);
+    any = local && !*local;
   }
-  if (missing.empty()) return;
-  if (const auto problem = scan_->refresh())
-    for (const std::size_t i : missing) call.sightings[i].back().outcome += "; " + *problem;
+  if (!any) return;
+  call.problem = scan_->refresh();
   // What the scan knew before may be gone, and its directory with it.
   for (Place& place : call.places) {
     if (place.scope.kind != Scope::Kind::discovered) continue;
