@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "identity/bpf/bpf_view.h"
+#include "identity/hashed_resolver.h"
 #include "identity/host_sockets.h"
 #include "identity/kernel_holders.h"
 #include "identity/proc_fs.h"
@@ -13,7 +14,7 @@
 #include "identity/proc_rights.h"
 #include "identity/process_facts.h"
 #include "identity/queued_resolver.h"
-#include "identity/sandbox.h"
+#include "identity/sandboxes.h"
 
 namespace warder::identity {
 namespace {
@@ -21,20 +22,21 @@ namespace {
 // Everything that looks, in the order in which one needs the other.
 class HostServices final : public Investigator {
  public:
-  HostServices(net::UniqueFd proc_root, std::vector<Sandbox> sandboxes,
+  HostServices(net::UniqueFd proc_root, std::unique_ptr<Sandboxes> sandboxes,
                const HostResolverOptions& options, std::unique_ptr<KernelView> view)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
         aliases_(options.listener_aliases),
-        sockets_(proc_root_.get(), sandboxes_, aliases_, options),
+        sockets_(proc_root_.get(), sandboxes_->list(), aliases_, options),
         view_(std::move(view)),
         walk_(proc_root_.get()),
         counting_(kernel_holders(view_.get(), walk_)),
-        facts_(proc_root_.get(), sandboxes_),
+        facts_(proc_root_.get(), sandboxes_->list(), FactsOptions{options.command_line}),
         rights_(proc_root_.get()),
         investigator_(sockets_, holders(), facts_, rights_, Trace(options.trace)) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override {
+    sandboxes_->refresh();
     return investigator_.look(connections);
   }
   [[nodiscard]] const Abilities& abilities() const { return sockets_.abilities(); }
@@ -50,7 +52,7 @@ class HostServices final : public Investigator {
   }
 
   net::UniqueFd proc_root_;
-  std::vector<Sandbox> sandboxes_;
+  std::unique_ptr<Sandboxes> sandboxes_;
   std::vector<net::Endpoint> aliases_;
   HostSockets sockets_;
   std::unique_ptr<KernelView> view_;  // null: only the walk is left
@@ -66,27 +68,27 @@ class HostServices final : public Investigator {
 Result<HostResolver> make_host_resolver(HostResolverOptions options) {
   auto proc_root = open_directory(AT_FDCWD, options.proc_root);
   if (!proc_root) return fail(std::move(proc_root.error()));
-  std::vector<Sandbox> sandboxes;
-  for (const SandboxSpec& spec : options.sandboxes) {
-    const pid_t pid = spec.pid;
-    auto sandbox = Sandbox::open(proc_root->get(), pid);
-    if (!sandbox) {
-      Error error = std::move(sandbox.error());
-      error.detail = "sandbox pid " + std::to_string(pid) + ": " + error.detail;
-      return fail(std::move(error));
-    }
-    sandboxes.push_back(std::move(*sandbox));
-  }
+  auto hash_root = open_directory(AT_FDCWD, options.proc_root);
+  if (!hash_root) return fail(std::move(hash_root.error()));
+  auto sandboxes = Sandboxes::open({proc_root->get()}, options.sandboxes);
+  if (!sandboxes) return fail(std::move(sandboxes.error()));
   BpfView kernel;
   if (options.lookup == HostResolverOptions::Lookup::automatic)
     kernel = open_bpf_view(proc_root->get());
-  auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(sandboxes),
+  auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(*sandboxes),
                                                  options, std::move(kernel.view));
   Abilities abilities = services->abilities();
   abilities.insert(abilities.end(), kernel.abilities.begin(), kernel.abilities.end());
-  return HostResolver{std::make_unique<QueuedResolver>(
-                          std::move(services), QueueLimits{options.max_waiting, options.deadline}),
-                      std::move(abilities)};
+  std::unique_ptr<Resolver> resolver = std::make_unique<QueuedResolver>(
+      std::move(services), QueueLimits{options.max_waiting, options.deadline});
+  if (options.hash.enabled) {
+    HashLimits limits;
+    limits.max_bytes = options.hash.max_bytes;
+    limits.timeout = options.hash.timeout;
+    resolver = std::make_unique<HashedResolver>(
+        std::move(resolver), std::make_unique<ImageHashes>(std::move(*hash_root), limits));
+  }
+  return HostResolver{std::move(resolver), std::move(abilities)};
 }
 
 }  // namespace warder::identity

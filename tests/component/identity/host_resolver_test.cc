@@ -328,7 +328,7 @@ TEST_CASE("a resolver needs its procfs and its sandboxes", "[identity]") {
   const auto resolver = make_host_resolver(options);
   REQUIRE_FALSE(resolver);
   CHECK(resolver.error().code == Errc::not_found);
-  CHECK(describe(resolver.error()).find("sandbox pid 2147483632") != std::string::npos);
+  CHECK(describe(resolver.error()).find("sandbox pid:2147483632") != std::string::npos);
 }
 
 }  // namespace warder::identity

@@ -1,0 +1,91 @@
+#include "identity/sandboxes.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace warder::identity {
+namespace {
+
+constexpr std::chrono::milliseconds kLongestPause{1000};
+constexpr std::chrono::milliseconds kShortestPause{1};
+
+std::string why(const Error& error) {
+  return error.sys_errno == 0 ? error.detail : describe(error);
+}
+
+}  // namespace
+
+Sandboxes::Sandboxes(SandboxPlaces places, std::vector<Sandbox> sandboxes)
+    : places_(std::move(places)),
+      sandboxes_(std::move(sandboxes)),
+      watches_(sandboxes_.size()),
+      waiting_(sandboxes_.size()) {}
+
+Result<std::unique_ptr<Sandboxes>> Sandboxes::open(SandboxPlaces places,
+                                                   std::span<const SandboxSpec> specs) {
+  std::vector<Sandbox> list;
+  for (const SandboxSpec& spec : specs) {
+    auto good = check(spec);
+    Result<Sandbox> sandbox = good ? Result<Sandbox>(Sandbox(spec)) : fail(std::move(good.error()));
+    if (sandbox && spec.kind == SandboxSpec::Kind::pid)
+      sandbox = Sandbox::open(places.proc_root, spec.pid);
+    if (!sandbox) {
+      Error error = std::move(sandbox.error());
+      error.detail = "sandbox " + text(spec) + ": " + error.detail;
+      return fail(std::move(error));
+    }
+    list.push_back(std::move(*sandbox));
+  }
+  std::unique_ptr<Sandboxes> all(new Sandboxes(std::move(places), std::move(list)));
+  all->refresh();
+  return all;
+}
+
+void Sandboxes::refresh() {
+  if (sandboxes_.empty()) return;
+  poll_all();
+  for (std::size_t i = 0; i < sandboxes_.size(); ++i) {
+    const Sandbox& sandbox = sandboxes_[i];
+    if (sandbox.spec().kind == SandboxSpec::Kind::pid) continue;
+    const bool ended = waiting_[i].fd >= 0 ? waiting_[i].revents != 0 : sandbox.ended().has_value();
+    if (sandbox.pid() != 0 && ended) {
+      sandboxes_[i] = Sandbox(sandbox.spec());
+      watches_[i].next = {};  // the next may be there already
+    }
+    if (sandboxes_[i].pid() == 0)
+      search(i);
+    else if (sandbox.spec().kind == SandboxSpec::Kind::pidfile)
+      check_pidfile(i);
+  }
+}
+
+void Sandboxes::poll_all() {
+  for (std::size_t i = 0; i < sandboxes_.size(); ++i)
+    waiting_[i] = {sandboxes_[i].pidfd(), POLLIN, 0};
+  if (::poll(waiting_.data(), waiting_.size(), 0) >= 0) return;
+  for (pollfd& one : waiting_) one.fd = -1;  // ask each
+}
+
+void Sandboxes::search(std::size_t i) {
+  const auto begin = Clock::now();
+  if (begin < watches_[i].next) return;
+  auto found = find_sandbox(places_, sandboxes_[i].spec());
+  const auto end = Clock::now();
+  watches_[i].next =
+      end + std::clamp<Clock::duration>((end - begin) * 9, kShortestPause, kLongestPause);
+  if (found)
+    sandboxes_[i] = std::move(*found);
+  else
+    sandboxes_[i].set_missing("no such process yet: " + why(found.error()));
+}
+
+// Another number in it is another sandbox, whether or not the old process lives on.
+void Sandboxes::check_pidfile(std::size_t i) {
+  const auto now = Clock::now();
+  if (now < watches_[i].next) return;
+  watches_[i].next = now + kLongestPause;
+  auto found = find_sandbox(places_, sandboxes_[i].spec());
+  if (found && found->pid() != sandboxes_[i].pid()) sandboxes_[i] = std::move(*found);
+}
+
+}  // namespace warder::identity
