@@ -103,11 +103,7 @@ class Worker {
   void act(std::size_t index) {
     Held& chosen = held_[index];
     const bool keep = random_() % 2 == 0;
-    if (chosen.lent) {
-      let_go(index);
-    } else if (send(chosen, keep) && !keep) {
-      let_go(index);
-    }
+    if (chosen.lent || (send(chosen, keep) && !keep)) let_go(index);
   }
 
   void let_go(std::size_t index) {
@@ -137,7 +133,7 @@ class Worker {
     rights->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(rights), &what.fd, sizeof what.fd);
     const std::int64_t begin = now();
-    if (::sendmsg(mail_[static_cast<std::size_t>(2 * to + 1)], &header, MSG_DONTWAIT) < 0)
+    if (::sendmsg(mail_[2 * static_cast<std::size_t>(to) + 1], &header, MSG_DONTWAIT) < 0)
       return false;
     write_down(what.socket, kOnTheWay, 1, begin);
     return true;
@@ -153,7 +149,7 @@ class Worker {
     header.msg_control = control;
     header.msg_controllen = sizeof control;
     const std::int64_t begin = now();
-    if (::recvmsg(mail_[static_cast<std::size_t>(2 * self_)], &header,
+    if (::recvmsg(mail_[2 * static_cast<std::size_t>(self_)], &header,
                   MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
       return false;
     const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
