@@ -234,21 +234,27 @@ void ProcProcessFacts::name_ancestors(const KernelFacts& kernel, Process& proces
   process.ancestors_complete = kernel.ancestors_complete;
   process.ancestors.reserve(kernel.ancestors.size());
   for (const KernelTask& task : kernel.ancestors) {
-    if (auto path = path_of(task))
-      process.ancestors.push_back(std::move(*path));
+    if (const auto& path = path_of(task))
+      process.ancestors.push_back(*path);
     else
       process.ancestors_complete = false;
   }
 }
 
-std::optional<std::string> ProcProcessFacts::path_of(const KernelTask& task) {
-  if (const std::string* const known = ancestor_paths_.find(task)) return *known;
+const std::optional<std::string>& ProcProcessFacts::path_of(const KernelTask& task) {
+  const auto now = Clock::now();
+  if (const AncestorPath* const known = ancestor_paths_.find(task))
+    if (known->path || now - known->read <= kAge) return known->path;
+  return ancestor_paths_.put(task, {read_path_of(task), now}).path;
+}
+
+std::optional<std::string> ProcProcessFacts::read_path_of(const KernelTask& task) const {
   const auto directory = open_directory(proc_root_, std::to_string(task.pid));
   if (!directory) return std::nullopt;
   auto path = read_link(directory->get(), "exe");
   const auto stat = read_stat(directory->get());
   if (!path || !stat || !started_then(task, stat->start_time)) return std::nullopt;
-  return ancestor_paths_.put(task, std::move(*path));
+  return std::move(*path);
 }
 
 void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes) {

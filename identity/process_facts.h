@@ -91,9 +91,14 @@ class ProcProcessFacts final : public ProcessFacts {
   Result<void> refresh(int process, Known& known) const;
   void read_ancestors(const Known& known, Process& process) const;
   void name_ancestors(const KernelFacts& kernel, Process& process);
-  [[nodiscard]] std::optional<std::string> path_of(const KernelTask& task);
+  [[nodiscard]] const std::optional<std::string>& path_of(const KernelTask& task);
+  [[nodiscard]] std::optional<std::string> read_path_of(const KernelTask& task) const;
   [[nodiscard]] bool writable(const Process& process, int root, Known& known) const;
 
+  struct AncestorPath {
+    std::optional<std::string> path;  // none: it could not be read, and may be tried again later
+    Clock::time_point read;
+  };
   struct TaskHash {
     std::size_t operator()(const KernelTask& task) const;
   };
@@ -102,7 +107,7 @@ class ProcProcessFacts final : public ProcessFacts {
   FactsOptions options_;
   TrustedRoots roots_;
   Lru<pid_t, Known> known_;
-  Lru<KernelTask, std::string, TaskHash> ancestor_paths_;
+  Lru<KernelTask, AncestorPath, TaskHash> ancestor_paths_;
 };
 
 }  // namespace warder::identity

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "identity/identity.h"
 #include "identity/sandbox_spec.h"
@@ -41,6 +42,9 @@ class Sandbox {
 
   // Takes the process of that number for its own. It stays as it is on an error: as open().
   [[nodiscard]] Result<void> adopt(int proc_root, pid_t pid);
+  // When the pidfile that named it was written, in nanoseconds since 1970; 0 for other kinds.
+  [[nodiscard]] std::int64_t named_at() const { return named_at_; }
+  void set_named_at(std::int64_t when) { named_at_ = when; }
   // Why there is no process, for ended().
   void set_missing(std::string why) { missing_ = std::move(why); }
   // Clock ticks since boot.
@@ -51,6 +55,7 @@ class Sandbox {
   std::string missing_ = "no such process yet";
   pid_t pid_ = 0;
   std::uint64_t start_time_ = 0;
+  std::int64_t named_at_ = 0;
   std::uint64_t user_namespace_ = 0;
   net::UniqueFd directory_, root_, pidfd_;
 };

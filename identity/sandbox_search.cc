@@ -94,6 +94,7 @@ Result<Sandbox> find_by_pidfile(const SandboxPlaces& places, const SandboxSpec& 
   if (sandbox && !was_there(sandbox->start_time(), file->written))
     return fail(Errc::not_found, spec.value + ": process " + std::to_string(file->pid) +
                                      " is younger than the file");
+  if (sandbox) sandbox->set_named_at(file->written);
   return sandbox;
 }
 

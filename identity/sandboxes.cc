@@ -49,8 +49,9 @@ void Sandboxes::refresh() {
     if (sandbox.spec().kind == SandboxSpec::Kind::pid) continue;
     const bool ended = waiting_[i].fd >= 0 ? waiting_[i].revents != 0 : sandbox.ended().has_value();
     if (sandbox.pid() != 0 && ended) {
+      // The next may be there already.
+      watches_[i] = {{}, sandbox.named_at()};
       sandboxes_[i] = Sandbox(sandbox.spec());
-      watches_[i].next = {};  // the next may be there already
     }
     if (sandboxes_[i].pid() == 0)
       search(i);
@@ -73,6 +74,8 @@ void Sandboxes::search(std::size_t i) {
   const auto end = Clock::now();
   watches_[i].next =
       end + std::clamp<Clock::duration>((end - begin) * 9, kShortestPause, kLongestPause);
+  if (found && found->named_at() != 0 && found->named_at() == watches_[i].used_up)
+    found = fail(Errc::not_found, "the file has not been written since the last one ended");
   if (found)
     sandboxes_[i] = std::move(*found);
   else

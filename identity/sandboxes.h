@@ -33,6 +33,8 @@ class Sandboxes {
   using Clock = std::chrono::steady_clock;
   struct Watch {
     Clock::time_point next;  // of a search
+    // When the pidfile was written that named a process which has ended: it names nobody now.
+    std::int64_t used_up = 0;
   };
 
   Sandboxes(SandboxPlaces places, std::vector<Sandbox> sandboxes);

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "tests/component/identity/client_calls.h"
+#include "tests/component/identity/client_lineage.h"
 #include "tests/component/identity/client_tricks.h"
 
 namespace {
@@ -216,6 +217,9 @@ bool obey_trick(const std::string& command, const std::string& first, std::uint1
   if (command == "open-sockets") return tricks::open_sockets(count);
   if (command == "listen-and-connect") return tricks::listen_and_connect();
   if (command == "trace-second-thread") return tricks::trace_second_thread();
+  if (command == "leave-orphan") return tricks::leave_orphan(first, held);
+  if (command == "make-sibling") return tricks::make_sibling(first, held);
+  if (command == "set-image") return tricks::set_image(first);
   if (command == "connect-in-thread") {
     bool good = false;
     std::thread([&] { good = connect_to(first, port); }).join();
