@@ -268,6 +268,13 @@ Identity ProcInvestigator::conclude(Case& one) {
   for (Process& process : identity.processes) process.roles = {Role::holder};
   identity.grade = grade_of(identity.processes, one.verdict.sockets.size());
   add_connector(one, identity);
+  add_causes(one, identity);
+  set_assurance(identity, Assurance::proven);
+  add_relays(one, identity);
+  return identity;
+}
+
+void ProcInvestigator::add_causes(const Case& one, Identity& identity) {
   for (const Process& process : identity.processes) {
     // One that connected and has ended since shows no path at all.
     if (!process.binary && !process.path.empty())
@@ -282,9 +289,6 @@ Identity ProcInvestigator::conclude(Case& one) {
       add_cause(identity, Cause::references_uncounted);
   }
   if (one.unreadable > 0) add_cause(identity, Cause::unreadable_processes);
-  set_assurance(identity, Assurance::proven);
-  add_relays(one, identity);
-  return identity;
 }
 
 // Who connected is either one of the holders, running what it ran then, or one more program that

@@ -56,6 +56,7 @@ class ProcInvestigator final : public Investigator {
   void verify(std::span<Case* const> cases);
   void verify_holders(Case& one);
   [[nodiscard]] Identity conclude(Case& one);
+  static void add_causes(const Case& one, Identity& identity);
   void add_connector(const Case& one, Identity& identity);
   void add_relays(const Case& one, Identity& identity);
   [[nodiscard]] Process connector_facts(const Connector& connector, std::span<const Scope> scopes);

@@ -32,6 +32,17 @@ void write_down(const ReferenceAccount& account, SocketHolders& who) {
   who.account = account.text();
 }
 
+void write_proof(const ReferenceAccount& last, bool repeated, SocketHolders& who) {
+  write_down(last, who);
+  const bool done = settled(last, repeated);
+  if (done && !last.unnamed())
+    who.proof = SocketHolders::Proof::complete;
+  else if (done || (repeated && last.steady()))
+    who.proof = SocketHolders::Proof::hidden;
+  else
+    who.proof = SocketHolders::Proof::moving;
+}
+
 // A connection that has a peer which may still send or receive.
 bool has_peer(const OtherSocket& other) {
   return other.state == TCP_ESTABLISHED || other.state == TCP_CLOSE_WAIT ||
@@ -142,17 +153,7 @@ Result<void> KernelHolders::settle_everywhere(std::vector<Count>& counts) {
     }
     std::erase_if(open, [](const Count* count) { return settled(*count->last, count->repeated); });
   }
-  for (Count& count : counts) {
-    const ReferenceAccount& last = *count.last;
-    write_down(last, count.who);
-    const bool done = settled(last, count.repeated);
-    if (done && !last.unnamed())
-      count.who.proof = SocketHolders::Proof::complete;
-    else if (done || (count.repeated && last.steady()))
-      count.who.proof = SocketHolders::Proof::hidden;
-    else
-      count.who.proof = SocketHolders::Proof::moving;
-  }
+  for (Count& count : counts) write_proof(*count.last, count.repeated, count.who);
   return {};
 }
 

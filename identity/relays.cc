@@ -1,6 +1,7 @@
 #include "identity/relays.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace warder::identity {
 namespace {
@@ -10,38 +11,68 @@ bool has_pid(const std::vector<Process>& processes, pid_t pid) {
                      [&](const Process& process) { return process.pid == pid; });
 }
 
+struct Peer {
+  FoundSocket socket;
+  Scope scope;
+};
+struct Peers {
+  std::vector<Peer> peers;
+  bool sure = false;  // it is the other end, and not another connection with the same ends
+};
+
+// The other end of an accepted connection. A tuple is unique in one namespace only: the one that
+// shows the accepted socket itself, too.
+Peers peers_of(const OtherSocket& accepted, const Sighting& peer, const Sighting& own) {
+  Peers all;
+  for (std::size_t k = 0; k < peer.size(); ++k) {
+    if (peer[k].kind != ScopeFinding::Kind::found) continue;
+    const bool home = k < own.size() && std::any_of(own[k].sockets.begin(), own[k].sockets.end(),
+                                                    [&](const FoundSocket& socket) {
+                                                      return socket.inode == accepted.inode;
+                                                    });
+    if (home) all.peers.clear();
+    for (const FoundSocket& socket : peer[k].sockets) all.peers.push_back({socket, peer[k].scope});
+    if (!home) continue;
+    all.sure = peer[k].sockets.size() == 1;
+    break;
+  }
+  return all;
+}
+
 }  // namespace
 
 void RelayFinder::find(std::span<const OtherSocket> accepted, bool known, Identity& identity) {
   identity.via_complete = known;
   if (accepted.empty()) return;
-  std::vector<Connection> connections;
-  connections.reserve(accepted.size());
-  for (const OtherSocket& socket : accepted)
-    connections.push_back({socket.remote.unmapped(), socket.local.unmapped(), {}});
-  const auto sightings = sockets_.find(connections);
-  std::vector<SocketVerdict> verdicts;
-  std::vector<FoundSocket> peers;
-  for (const Sighting& sighting : sightings) {
-    verdicts.push_back(judge(sighting));
-    const SocketVerdict& verdict = verdicts.back();
-    // Closed: it has nobody behind it any more, but it had, and may have left bytes.
-    if (verdict.sockets.empty()) {
-      identity.via_complete = false;
+  std::vector<Connection> ends;
+  ends.reserve(2 * accepted.size());
+  for (const OtherSocket& socket : accepted) {
+    const auto local = socket.local.unmapped(), remote = socket.remote.unmapped();
+    ends.push_back({remote, local, {}, true});
+    ends.push_back({local, remote, {}, true});
+  }
+  const auto sightings = sockets_.find(ends);
+  std::vector<Peer> peers;
+  for (std::size_t i = 0; i < accepted.size(); ++i) {
+    auto found = peers_of(accepted[i], sightings[2 * i], sightings[2 * i + 1]);
+    if (!found.sure) {
       identity.relays = true;
+      identity.via_complete = false;
     }
-    peers.insert(peers.end(), verdict.sockets.begin(), verdict.sockets.end());
+    std::move(found.peers.begin(), found.peers.end(), std::back_inserter(peers));
   }
   if (peers.empty()) return;
-  std::sort(peers.begin(), peers.end());
-  peers.erase(std::unique(peers.begin(), peers.end()), peers.end());
-  const HolderScan scan = holders_.find(peers);
-  for (const SocketVerdict& verdict : verdicts)
-    for (const FoundSocket& socket : verdict.sockets) {
-      const auto who = scan.by_inode.find(socket.inode);
-      add_programs(who == scan.by_inode.end() ? SocketHolders{} : who->second, verdict.scopes,
-                   identity);
-    }
+  std::vector<FoundSocket> sockets;
+  sockets.reserve(peers.size());
+  for (const Peer& peer : peers) sockets.push_back(peer.socket);
+  std::sort(sockets.begin(), sockets.end());
+  sockets.erase(std::unique(sockets.begin(), sockets.end()), sockets.end());
+  const HolderScan scan = holders_.find(sockets);
+  for (const Peer& peer : peers) {
+    const auto who = scan.by_inode.find(peer.socket.inode);
+    add_programs(who == scan.by_inode.end() ? SocketHolders{} : who->second, {&peer.scope, 1},
+                 identity);
+  }
   std::sort(identity.via.begin(), identity.via.end(),
             [](const Process& a, const Process& b) { return a.pid < b.pid; });
 }

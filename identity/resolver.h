@@ -17,6 +17,9 @@ struct Connection {
   net::Endpoint proxy;   // its local end
   // SO_ORIGINAL_DST, where it was redirected in the proxy's namespace.
   std::optional<net::Endpoint> original_destination;
+  // For other connections than those to the proxy: every scope is asked, also for an address of the
+  // proxy's own namespace. What is found may be of another connection with the same ends.
+  bool in_any_scope = false;
 };
 
 // What is different from a former look.

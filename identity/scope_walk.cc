@@ -21,6 +21,7 @@ Question question_about(const Connection& connection, const std::vector<net::End
   Question question;
   question.client = connection.client.unmapped();
   question.proxy = connection.proxy.unmapped();
+  question.in_any_scope = connection.in_any_scope;
   const auto add = [&](const net::Endpoint& remote) {
     const SocketEnds ends{question.client, remote.unmapped()};
     for (const SocketEnds& known : question.ends)
@@ -193,7 +194,7 @@ void ScopeWalk::visit(const Place& place, std::size_t i, Call& call) {
       return;
     }
   }
-  if (!place.ours) {
+  if (!place.ours && !call.questions[i].in_any_scope) {
     const Result<bool>& local = is_local(i, call);
     const net::IpAddress& address = call.questions[i].client.address;
     // Whoever controls another namespace can make a socket there with any address it likes.

@@ -23,6 +23,7 @@ struct Question {
   net::Endpoint client, proxy;  // as the connection reached us, unmapped
   // False where the client's address is known not to be one of our own network namespace.
   bool maybe_local = true;
+  bool in_any_scope = false;  // Connection::in_any_scope
 };
 
 // Asks one network namespace. Belongs to one thread.

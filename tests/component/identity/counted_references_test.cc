@@ -75,7 +75,7 @@ class CountedReferencesTest {
     FAIL("no worker waits");
   }
   // Until some thread of the client waits in that system call.
-  void wait_until_in(long call) {
+  void wait_until_in(int call) {
     const std::string wanted = std::to_string(call) + " ";
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     const std::string tasks = "/proc/" + std::to_string(client_.pid()) + "/task";
@@ -104,7 +104,7 @@ class CountedReferencesTest {
 
 struct Call {
   std::string name;
-  long number;
+  int number;
 };
 
 }  // namespace

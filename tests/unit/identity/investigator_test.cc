@@ -24,8 +24,9 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::vector<std::uint64_t> inodes{4711};  // of the one connection, in the global scope
   bool closed = false, unreadable_table = false;
   std::map<std::uint64_t, std::vector<Holder>> holders;
-  std::map<std::uint64_t, SocketHolders> kernel;  // what is known beside `holders`
-  std::map<std::uint16_t, std::uint64_t> peers;   // inodes of other connections, by client port
+  std::map<std::uint64_t, SocketHolders> kernel;       // what is known beside `holders`
+  std::map<std::uint16_t, std::uint64_t> accepted_at;  // inodes of accepted ones, by their port
+  std::map<std::uint16_t, std::uint64_t> peers;  // inodes of other connections, by client port
   std::size_t unreadable = 0;
   bool forbidden = false;  // facts can't be read
   std::string lacking;
@@ -44,6 +45,10 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     std::vector<Sighting> sightings(connections.size(), Sighting{finding});
     for (std::size_t i = 0; i < connections.size(); ++i) {
       if (connections[i].client.port == 0) continue;
+      if (const auto own = accepted_at.find(connections[i].client.port); own != accepted_at.end()) {
+        sightings[i] = {ScopeFinding{Scope{}, Kind::found, {{own->second, 0}}, "seen"}};
+        continue;
+      }
       const auto peer = peers.find(connections[i].client.port);
       sightings[i] = {peer == peers.end()
                           ? ScopeFinding{Scope{}, Kind::absent, {}, "no entry"}
@@ -437,6 +442,7 @@ TEST_CASE("programs behind a relay", "[identity]") {
     return net::Endpoint{net::IpAddress::v4({127, 0, 0, 1}), port};
   };
   host.kernel[4711].accepted = {{50, 0, 1, end(1080), end(5000)}};
+  host.accepted_at[1080] = 50;
   host.peers[5000] = 51;
   host.add(8, "/usr/bin/curl", 2, 51);
   host.prove(8, 51);
@@ -449,6 +455,7 @@ TEST_CASE("programs behind a relay", "[identity]") {
   CHECK(*identity.via.front().binary == "/usr/bin/curl");
 
   SECTION("from elsewhere") { host.peers.clear(); }
+  SECTION("perhaps, in another namespace than the relay's") { host.accepted_at.clear(); }
   SECTION("hidden") { host.kernel[51].proof = SocketHolders::Proof::hidden; }
   SECTION("more than are told") { host.kernel[4711].accepted_known = false; }
   SECTION("a relay too") { host.kernel[51].accepted = {{52, 0, 1, end(1081), end(5001)}}; }
@@ -464,7 +471,8 @@ TEST_CASE("a process that talks to itself is no relay", "[identity]") {
   Host host;
   host.add(7, "/usr/bin/python3", 1);
   host.prove(7);
-  host.kernel[4711].accepted = {{50, 0, 1, {}, {net::IpAddress::v4({127, 0, 0, 1}), 5000}}};
+  host.kernel[4711].accepted = {{50, 0, 1, {{}, 1080}, {net::IpAddress::v4({127, 0, 0, 1}), 5000}}};
+  host.accepted_at[1080] = 50;
   host.peers[5000] = 51;
   host.holders[51] = {{7, 7, {}}};
   host.prove(7, 51);
