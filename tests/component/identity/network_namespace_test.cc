@@ -149,7 +149,7 @@ TEST_CASE("a view shows the namespace where it was opened", "[identity]") {
 }
 
 TEST_CASE("connection tracking tells what was dialled", "[identity]") {
-  in_new_namespace([] {
+  in_new_namespace([&] {
     const auto listener = testing::listen_somewhere();
     const std::string port = std::to_string(listener.at.port);
     net::Endpoint dialled{*net::IpAddress::parse("127.0.0.1"), 80};
