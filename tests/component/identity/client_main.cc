@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -128,7 +129,7 @@ void connect_apart(const std::string& address, std::uint16_t port) {
 // "ok INODE COOKIE DESCRIPTOR"
 void tell_socket() {
   struct stat info {};
-  unsigned long long cookie = 0;
+  std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   if (::fstat(held, &info) != 0 || ::getsockopt(held, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0)
     return answer_result(false);
