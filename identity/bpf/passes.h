@@ -13,6 +13,11 @@
 namespace warder::identity::bpf {
 
 // Passes over the descriptors of one process or all.
+//
+// Before Linux 6.7 the kernel's pass over one process leaves out threads that have a table of their
+// own or outlived the first thread, and shows a shared table more than once (it looks at the wrong
+// thread, task_group_seq_get_next). What it leaves out is missing in the count, so that a full pass
+// follows, which is right there too.
 class Passes {
  public:
   // Errors: what bpf(2) says; system, when it was tried and counted wrongly.

@@ -33,8 +33,8 @@ INLINE __u32 number_of(struct pid* pid, const struct NumberSpace* space) {
   __u32 level = space->level & 63;
   if (level > pid->level) return 0;
   // By a constant, which makes it a shift: Linux 6.1 wants to see that it is bounded.
-  __u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
-             (__u64)level * sizeof(struct upid);
+  __u64 at =
+      (__u64)pid + bpf_core_field_offset(struct pid, numbers) + (__u64)level * sizeof(struct upid);
   __u64 namespace = READ_WORD(at, struct upid, ns);
   if (READ_HALF(namespace, struct pid_namespace, ns.inum) != space->inode) return 0;
   return READ_HALF(at, struct upid, nr);

@@ -14,13 +14,14 @@
 namespace warder::testing {
 namespace {
 
-// pidfd_open(2) of a thread, from Linux 6.9.
+// pidfd_open(2) of a thread, from Linux 6.9; before, of a first thread only.
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
 
 net::UniqueFd socket_in_table(pid_t thread) {
-  const net::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, thread, PIDFD_THREAD)));
+  net::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, thread, PIDFD_THREAD)));
+  if (!process) process.reset(static_cast<int>(::syscall(SYS_pidfd_open, thread, 0)));
   net::UniqueFd last;
   std::error_code none;
   for (const auto& entry :
