@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "identity/kernel_view.h"
@@ -59,13 +60,25 @@ struct HolderScan {
 // Finds the processes that hold sockets. Belongs to one thread.
 class HolderFinder {
  public:
+  // What was found of one socket; `who` outlives the call.
+  struct Seen {
+    FoundSocket socket;
+    const SocketHolders* who = nullptr;
+  };
+
   virtual ~HolderFinder() = default;
   // What can be done for all of them at once is. May block.
   [[nodiscard]] virtual HolderScan find(std::span<const FoundSocket> sockets) = 0;
-  // nullopt: the same processes, between the same two calls of execve(2) where the kernel can be
-  // asked, still hold it, and nobody else does as far as `before` knew. Otherwise what changed.
-  [[nodiscard]] virtual std::optional<std::string> changed(const FoundSocket& socket,
-                                                           const SocketHolders& before) = 0;
+  // For each, in order. nullopt: the same processes, between the same two calls of execve(2) where
+  // the kernel can be asked, still hold it, and nobody else does as far as was known before.
+  // Otherwise what changed. May block.
+  [[nodiscard]] virtual std::vector<std::optional<std::string>> changed(
+      std::span<const Seen> before) = 0;
+  [[nodiscard]] std::optional<std::string> changed(const FoundSocket& socket,
+                                                   const SocketHolders& before) {
+    const Seen one{socket, &before};
+    return std::move(changed({&one, 1}).front());
+  }
 };
 
 }  // namespace warder::identity

@@ -218,8 +218,9 @@ void ProcInvestigator::verify(std::span<Case* const> cases) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     again[i].connection = cases[i]->connection;
     pointers.push_back(&again[i]);
-    verify_holders(*cases[i]);
+    verify_vitals(*cases[i]);
   }
+  verify_holders(cases);
   // The sockets last: as long as the first process has it, its number can't be another's.
   search(pointers, true);
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -229,7 +230,7 @@ void ProcInvestigator::verify(std::span<Case* const> cases) {
   }
 }
 
-void ProcInvestigator::verify_holders(Case& one) {
+void ProcInvestigator::verify_vitals(Case& one) {
   for (std::size_t i = 0; i < one.holders.size(); ++i) {
     const Holder& holder = one.holders[i];
     const Process& process = one.processes[i];
@@ -239,9 +240,21 @@ void ProcInvestigator::verify_holders(Case& one) {
     if (!vitals || *vitals != Vitals{process.start_time, process.image})
       return one.fail(Reason::raced, program(process) + " became another program");
   }
-  for (const Case::Found& found : one.found)
-    if (auto changed = holders_.changed(found.socket, found.who))
-      return one.fail(Reason::raced, std::move(*changed));
+}
+
+void ProcInvestigator::verify_holders(std::span<Case* const> cases) {
+  std::vector<HolderFinder::Seen> before;
+  std::vector<Case*> whose;
+  for (Case* const one : cases) {
+    if (one->reason) continue;
+    for (const Case::Found& found : one->found) {
+      before.push_back({found.socket, &found.who});
+      whose.push_back(one);
+    }
+  }
+  auto changes = holders_.changed(before);
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    if (changes[i] && !whose[i]->reason) whose[i]->fail(Reason::raced, std::move(*changes[i]));
 }
 
 Identity ProcInvestigator::conclude(Case& one) {

@@ -54,7 +54,8 @@ class ProcInvestigator final : public Investigator {
   void examine(Case& one, const HolderScan& scan);
   void read_facts(Case& one);
   void verify(std::span<Case* const> cases);
-  void verify_holders(Case& one);
+  void verify_vitals(Case& one);
+  void verify_holders(std::span<Case* const> cases);
   [[nodiscard]] Identity conclude(Case& one);
   static void add_causes(const Case& one, Identity& identity);
   void add_connector(const Case& one, Identity& identity);

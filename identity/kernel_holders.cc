@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
 #include <utility>
 
 namespace warder::identity {
@@ -49,6 +51,17 @@ bool has_peer(const OtherSocket& other) {
          other.state == TCP_FIN_WAIT1 || other.state == TCP_FIN_WAIT2;
 }
 
+void add_accepted(const std::vector<OtherSocket>& accepted, bool known, const FoundSocket& socket,
+                  SocketHolders& who) {
+  who.accepted_known &= known;
+  for (const OtherSocket& other : accepted) {
+    if (other.inode == socket.inode) continue;
+    const bool room = who.accepted.size() < kAccepted;
+    who.accepted_known &= room;
+    if (room) who.accepted.push_back(other);
+  }
+}
+
 std::string process_text(pid_t pid) { return "process " + std::to_string(pid); }
 
 std::optional<std::string> other_tasks(const std::vector<Holder>& before,
@@ -78,26 +91,27 @@ KernelHolders::KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sle
 
 HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   HolderScan scan;
-  std::vector<Count> open;
-  for (const FoundSocket& socket : sockets) {
-    Count count;
-    count.socket = socket;
+  std::vector<Count> counts(sockets.size());
+  std::map<pid_t, std::vector<Count*>> connected;
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    Count& count = counts[i];
+    count.socket = sockets[i];
     ask_connector(count);
-    if (settle_at_connector(count))
-      scan.by_inode.emplace(socket.inode, std::move(count.who));
-    else
-      open.push_back(std::move(count));
+    if (const auto& who = count.who.connector; who && who->task.pid != 0)
+      connected[who->task.pid].push_back(&count);
   }
-  if (open.empty()) return scan;
-  const auto counted = settle_everywhere(open);
+  for (auto& [pid, whose] : connected) settle_at_connector(pid, std::move(whose));
+  for (Count& count : counts)
+    if (count.settled) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
+  std::erase_if(counts, [](const Count& count) { return count.settled; });
+  if (counts.empty()) return scan;
+  const auto counted = settle_everywhere(counts);
   if (!counted) {
-    walk(open, describe(counted.error()), scan);
+    walk(counts, describe(counted.error()), scan);
     return scan;
   }
-  for (Count& count : open) {
-    look_for_accepted(count);
-    scan.by_inode.emplace(count.socket.inode, std::move(count.who));
-  }
+  look_for_accepted(counts);
+  for (Count& count : counts) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   return scan;
 }
 
@@ -109,26 +123,33 @@ void KernelHolders::ask_connector(Count& count) {
   count.who.connector = *connector;
 }
 
-bool KernelHolders::settle_at_connector(Count& count) {
-  if (!count.who.connector || count.who.connector->task.pid == 0) return false;
-  const pid_t pid = count.who.connector->task.pid;
-  for (int look = 0; look < 2; ++look) {
-    const auto pass = view_.pass({&count.socket.inode, 1}, pid, true);
-    if (!pass) return false;
+void KernelHolders::settle_at_connector(pid_t pid, std::vector<Count*> open) {
+  std::vector<std::uint64_t> inodes;
+  for (int look = 0; look < 2 && !open.empty(); ++look) {
+    inodes.clear();
+    for (const Count* const count : open) inodes.push_back(count->socket.inode);
+    const auto pass = view_.pass(inodes, pid, true);
+    if (!pass) return;
     auto accounts = accounts_of(*pass);
-    ReferenceAccount& now = accounts[count.socket.inode];
-    const bool repeated = count.last && *count.last == now;
-    if (settled(now, repeated) && !now.unnamed()) {
-      write_down(now, count.who);
-      count.who.proof = SocketHolders::Proof::complete;
-      count.who.accepted_known = true;
-      add_accepted(count.who, *pass, count.socket);
-      return true;
-    }
-    if (now.steady() && !now.complete()) return false;  // somebody else has it, or hides it
-    count.last = std::move(now);
+    std::optional<Accepted> accepted;
+    std::erase_if(open, [&](Count* count) {
+      ReferenceAccount& now = accounts[count->socket.inode];
+      const bool repeated = count->last && *count->last == now;
+      if (settled(now, repeated) && !now.unnamed()) {
+        write_down(now, count->who);
+        count->who.proof = SocketHolders::Proof::complete;
+        count->who.accepted_known = true;
+        count->settled = true;
+        if (!accepted) accepted = accepted_among(*pass);
+        add_accepted(accepted->sockets, accepted->known, count->socket, count->who);
+        return true;
+      }
+      // Somebody else has it, or hides it.
+      const bool elsewhere = now.steady() && !now.complete();
+      count->last = std::move(now);
+      return elsewhere;
+    });
   }
-  return false;
 }
 
 Result<void> KernelHolders::settle_everywhere(std::vector<Count>& counts) {
@@ -176,69 +197,111 @@ void KernelHolders::walk(std::vector<Count>& counts, const std::string& why, Hol
 
 // Whoever opened it is not the holder. One that was there before the record began is among them:
 // it can't be told from those that were accepted.
-void KernelHolders::add_accepted(SocketHolders& who, const SocketPass& pass,
-                                 const FoundSocket& socket) {
-  who.accepted_known &= pass.others_complete;
+KernelHolders::Accepted KernelHolders::accepted_among(const SocketPass& pass) {
+  Accepted accepted;
+  accepted.known = pass.others_complete;
   std::size_t asked = 0;
   for (const OtherSocket& other : pass.others) {
-    if (other.inode == socket.inode || !has_peer(other)) continue;
+    if (!has_peer(other)) continue;
     if (other.cookie != 0) {
       const bool more = ++asked <= kAskedOthers;
       const auto connector =
           more ? view_.connector(other.cookie) : Result<std::optional<Connector>>{};
-      who.accepted_known &= more && connector.has_value();
+      accepted.known &= more && connector.has_value();
       if (!more || !connector || *connector) continue;
     }
-    const bool room = who.accepted.size() < kAccepted;
-    who.accepted_known &= room;
-    if (room) who.accepted.push_back(other);
+    // One more, in case that the socket which is asked about is among them.
+    const bool room = accepted.sockets.size() <= kAccepted;
+    accepted.known &= room;
+    if (room) accepted.sockets.push_back(other);
+  }
+  return accepted;
+}
+
+void KernelHolders::look_for_accepted(std::vector<Count>& counts) {
+  std::map<pid_t, Accepted> known;
+  for (Count& count : counts) {
+    SocketHolders& who = count.who;
+    if (who.proof == SocketHolders::Proof::moving || who.holders.empty()) continue;
+    who.accepted_known = who.holders.size() <= kSingly;
+    for (std::size_t i = 0; i < std::min(who.holders.size(), kSingly); ++i) {
+      const pid_t pid = who.holders[i].pid;
+      auto found = known.find(pid);
+      if (found == known.end()) {
+        const auto pass = view_.pass({&count.socket.inode, 1}, pid, true);
+        found = known.emplace(pid, pass ? accepted_among(*pass) : Accepted{{}, false}).first;
+      }
+      add_accepted(found->second.sockets, found->second.known, count.socket, who);
+    }
   }
 }
 
-void KernelHolders::look_for_accepted(Count& count) {
-  SocketHolders& who = count.who;
-  if (who.proof == SocketHolders::Proof::moving || who.holders.empty()) return;
-  who.accepted_known = who.holders.size() <= kSingly;
-  for (std::size_t i = 0; i < std::min(who.holders.size(), kSingly); ++i) {
-    const auto pass = view_.pass({&count.socket.inode, 1}, who.holders[i].pid, true);
-    if (pass)
-      add_accepted(who, *pass, count.socket);
+struct KernelHolders::Check {
+  const Seen* before = nullptr;
+  std::optional<ReferenceAccount> last;
+  std::optional<std::string> changed;
+
+  // Whether that is all there is to say.
+  [[nodiscard]] bool take(ReferenceAccount now) {
+    changed = other_tasks(before->who->holders, now.holders());
+    if (changed) return true;
+    // What was held out of sight then may be seen or gone now: it is no proof either way.
+    if (before->who->proof == SocketHolders::Proof::hidden) return true;
+    if (settled(now, last && *last == now)) return true;
+    last = std::move(now);
+    return false;
+  }
+};
+
+// One pass for each process that held any of them, and one over all for those with many holders.
+Result<ReferenceAccounts> KernelHolders::look_again(std::span<Check* const> checks) {
+  std::map<pid_t, std::vector<std::uint64_t>> wanted;
+  for (const Check* const check : checks) {
+    const auto& holders = check->before->who->holders;
+    if (holders.size() > kSingly)
+      wanted[0].push_back(check->before->socket.inode);
     else
-      who.accepted_known = false;
+      for (const Holder& holder : holders)
+        wanted[holder.pid].push_back(check->before->socket.inode);
   }
-}
-
-Result<SocketPass> KernelHolders::pass_over(const FoundSocket& socket,
-                                            const std::vector<Holder>& holders) {
-  if (holders.size() > kSingly) return view_.pass({&socket.inode, 1}, 0, false);
   SocketPass all;
-  for (const Holder& holder : holders) {
-    auto one = view_.pass({&socket.inode, 1}, holder.pid, false);
-    if (!one) return one;
+  for (const auto& [pid, inodes] : wanted) {
+    auto one = view_.pass(inodes, pid, false);
+    if (!one) return fail(std::move(one.error()));
     for (HeldDescriptor& held : one->held) held.task += all.tasks.size();
     std::move(one->tasks.begin(), one->tasks.end(), std::back_inserter(all.tasks));
     std::move(one->held.begin(), one->held.end(), std::back_inserter(all.held));
   }
-  return all;
+  return accounts_of(all);
 }
 
-std::optional<std::string> KernelHolders::changed(const FoundSocket& socket,
-                                                  const SocketHolders& before) {
-  if (before.proof == SocketHolders::Proof::uncounted) return fallback_.changed(socket, before);
-  std::optional<ReferenceAccount> last;
-  for (const microseconds pause : kPauses) {
-    if (pause.count() > 0) sleep_(pause);
-    const auto pass = pass_over(socket, before.holders);
-    if (!pass) return "the holders can't be looked at again: " + describe(pass.error());
-    auto accounts = accounts_of(*pass);
-    ReferenceAccount& now = accounts[socket.inode];
-    if (auto other = other_tasks(before.holders, now.holders())) return other;
-    // What was held out of sight then may be seen or gone now: it is no proof either way.
-    if (before.proof == SocketHolders::Proof::hidden) return std::nullopt;
-    if (settled(now, last && *last == now)) return std::nullopt;
-    last = std::move(now);
+std::vector<std::optional<std::string>> KernelHolders::changed(std::span<const Seen> before) {
+  std::vector<std::optional<std::string>> outcomes(before.size());
+  std::vector<Check> checks(before.size());
+  std::vector<Check*> open;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    checks[i].before = &before[i];
+    if (before[i].who->proof == SocketHolders::Proof::uncounted)
+      checks[i].changed = fallback_.changed(before[i].socket, *before[i].who);
+    else
+      open.push_back(&checks[i]);
   }
-  return "the holders had all its references, and now: " + last->text();
+  for (const microseconds pause : kPauses) {
+    if (open.empty()) break;
+    if (pause.count() > 0) sleep_(pause);
+    auto accounts = look_again(open);
+    for (Check* const check : open)
+      if (!accounts)
+        check->changed = "the holders can't be looked at again: " + describe(accounts.error());
+    if (!accounts) open.clear();
+    std::erase_if(open, [&](Check* check) {
+      return check->take(std::move((*accounts)[check->before->socket.inode]));
+    });
+  }
+  for (Check* const check : open)
+    check->changed = "the holders had all its references, and now: " + check->last->text();
+  for (std::size_t i = 0; i < checks.size(); ++i) outcomes[i] = std::move(checks[i].changed);
+  return outcomes;
 }
 
 }  // namespace warder::identity

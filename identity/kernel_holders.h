@@ -25,8 +25,9 @@ class KernelHolders final : public HolderFinder {
   KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep);
 
   [[nodiscard]] HolderScan find(std::span<const FoundSocket> sockets) override;
-  [[nodiscard]] std::optional<std::string> changed(const FoundSocket& socket,
-                                                   const SocketHolders& before) override;
+  using HolderFinder::changed;
+  [[nodiscard]] std::vector<std::optional<std::string>> changed(
+      std::span<const Seen> before) override;
 
  private:
   // A socket whose references are being counted.
@@ -35,16 +36,24 @@ class KernelHolders final : public HolderFinder {
     SocketHolders who;
     std::optional<ReferenceAccount> last;
     bool repeated = false;  // `last` is what the look before gave too
+    bool settled = false;
   };
+  // The accepted connections of one process.
+  struct Accepted {
+    std::vector<OtherSocket> sockets;
+    bool known = true;
+  };
+  // A socket that is looked at a second time.
+  struct Check;
 
   void ask_connector(Count& count);
-  [[nodiscard]] bool settle_at_connector(Count& count);
+  // One pass for all the sockets that one process connected.
+  void settle_at_connector(pid_t pid, std::vector<Count*> open);
   [[nodiscard]] Result<void> settle_everywhere(std::vector<Count>& counts);
   void walk(std::vector<Count>& counts, const std::string& why, HolderScan& scan);
-  void add_accepted(SocketHolders& who, const SocketPass& pass, const FoundSocket& socket);
-  void look_for_accepted(Count& count);
-  [[nodiscard]] Result<SocketPass> pass_over(const FoundSocket& socket,
-                                             const std::vector<Holder>& holders);
+  [[nodiscard]] Accepted accepted_among(const SocketPass& pass);
+  void look_for_accepted(std::vector<Count>& counts);
+  [[nodiscard]] Result<ReferenceAccounts> look_again(std::span<Check* const> checks);
 
   KernelView& view_;
   HolderFinder& fallback_;

@@ -69,6 +69,18 @@ bool processes_hidden(int proc_root) {
   return !open_directory(proc_root, "1");
 }
 
+std::optional<std::string> let_go(int proc_root, const FoundSocket& socket,
+                                  const SocketHolders& before) {
+  for (const Holder& holder : before.holders) {
+    const std::string pid = std::to_string(holder.pid);
+    const auto thread = open_directory(proc_root, pid + "/task/" + std::to_string(holder.thread));
+    std::unordered_set<std::uint64_t> held;
+    if (thread) (void)read_descriptors(thread->get(), {socket.inode}, held);
+    if (!held.contains(socket.inode)) return "process " + pid + " let go of the socket";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 ProcHolders::ProcHolders(int proc_root)
@@ -118,16 +130,11 @@ void ProcHolders::walk_process(int proc, pid_t pid, const std::unordered_set<std
   if (!complete && !has_no_descriptors(process->get())) add_unreadable(pid, scan);
 }
 
-std::optional<std::string> ProcHolders::changed(const FoundSocket& socket,
-                                                const SocketHolders& before) {
-  for (const Holder& holder : before.holders) {
-    const std::string pid = std::to_string(holder.pid);
-    const auto thread = open_directory(proc_root_, pid + "/task/" + std::to_string(holder.thread));
-    std::unordered_set<std::uint64_t> held;
-    if (thread) (void)read_descriptors(thread->get(), {socket.inode}, held);
-    if (!held.contains(socket.inode)) return "process " + pid + " let go of the socket";
-  }
-  return std::nullopt;
+std::vector<std::optional<std::string>> ProcHolders::changed(std::span<const Seen> before) {
+  std::vector<std::optional<std::string>> outcomes;
+  outcomes.reserve(before.size());
+  for (const Seen& one : before) outcomes.push_back(let_go(proc_root_, one.socket, *one.who));
+  return outcomes;
 }
 
 }  // namespace warder::identity

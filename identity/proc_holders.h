@@ -14,8 +14,9 @@ class ProcHolders final : public HolderFinder {
   explicit ProcHolders(int proc_root);
 
   [[nodiscard]] HolderScan find(std::span<const FoundSocket> sockets) override;
-  [[nodiscard]] std::optional<std::string> changed(const FoundSocket& socket,
-                                                   const SocketHolders& before) override;
+  using HolderFinder::changed;
+  [[nodiscard]] std::vector<std::optional<std::string>> changed(
+      std::span<const Seen> before) override;
 
  private:
   void walk_process(int proc, pid_t pid, const std::unordered_set<std::uint64_t>& inodes,

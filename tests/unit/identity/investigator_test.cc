@@ -69,10 +69,12 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     scan.unreadable = unreadable;
     return scan;
   }
-  std::optional<std::string> changed(const FoundSocket& socket,
-                                     const SocketHolders& before) override {
-    return holders[socket.inode] == before.holders ? std::nullopt
-                                                   : std::optional<std::string>("other holders");
+  using HolderFinder::changed;
+  std::vector<std::optional<std::string>> changed(std::span<const Seen> before) override {
+    std::vector<std::optional<std::string>> outcomes(before.size());
+    for (std::size_t i = 0; i < before.size(); ++i)
+      if (holders[before[i].socket.inode] != before[i].who->holders) outcomes[i] = "other holders";
+    return outcomes;
   }
   Result<Vitals> vitals(const Holder& holder) override {
     if (on_vitals) on_vitals(walks);

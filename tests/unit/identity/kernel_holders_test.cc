@@ -69,8 +69,9 @@ struct ScriptedKernel : KernelView, HolderFinder {
     scan.unreadable = 2;
     return scan;
   }
-  std::optional<std::string> changed(const FoundSocket&, const SocketHolders&) override {
-    return "the walk says so";
+  using HolderFinder::changed;
+  std::vector<std::optional<std::string>> changed(std::span<const Seen> before) override {
+    return {before.size(), "the walk says so"};
   }
 
   void add(pid_t pid, int descriptor, std::uint64_t inode = kSocket.inode) {
