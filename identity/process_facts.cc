@@ -121,18 +121,18 @@ Result<Process> ProcProcessFacts::read(const Holder& holder) {
   auto known = look_up(holder);
   if (!known) return fail(std::move(known.error()));
   Process process = (*known)->facts;
-  std::uint64_t user_namespace = (*known)->user_namespace;
   if (holder.kernel) {
     const KernelFacts& kernel = holder.kernel->facts;
     process.uid = kernel.uid;
     process.gid = kernel.gid;
     process.traced = kernel.traced;
-    if (kernel.user_namespace != 0) user_namespace = kernel.user_namespace;
+    (*known)->user_namespace = kernel.user_namespace;  // it may have gone into another one
     name_ancestors(kernel, process);
   } else {
     read_ancestors(**known, process);
   }
-  process.image_settable = roots_.user_namespaces() && !roots_.knows_user_namespace(user_namespace);
+  process.image_settable =
+      roots_.user_namespaces() && !roots_.knows_user_namespace((*known)->user_namespace);
   return process;
 }
 
@@ -168,19 +168,12 @@ Result<ProcProcessFacts::Known> ProcProcessFacts::read_all(const Holder& holder)
   if (!path) return fail(std::move(path.error()));
   auto refreshed = refresh(process->get(), known);
   if (!refreshed) return fail(std::move(refreshed.error()));
-  if (roots_.user_namespaces()) {
-    const auto space = read_link(process->get(), thread + "/ns/user");
-    if (!space) return fail(space.error());
-    known.user_namespace = parse_inode_link(*space, "user").value_or(0);
-  }
+  if (holder.kernel && !started_then(holder.kernel->task, stat->start_time))
+    return fail(Errc::not_found, "its number belongs to another process now");
   if (holder.kernel) {
     known.task = holder.kernel->task;
-    if (!started_then(known.task, stat->start_time))
-      return fail(Errc::not_found, "its number belongs to another process now");
-  } else {
-    const auto traced = any_thread_traced(process->get());
-    if (!traced) return fail(traced.error());
-    known.facts.traced = *traced;
+  } else if (auto read = read_unasked(process->get(), known); !read) {
+    return fail(std::move(read.error()));
   }
   known.parent = stat->parent;
   known.facts.pid = holder.pid;
@@ -188,6 +181,18 @@ Result<ProcProcessFacts::Known> ProcProcessFacts::read_all(const Holder& holder)
   known.facts.image = *image;
   known.facts.path = std::move(*path);
   return known;
+}
+
+// What the kernel would have told.
+Result<void> ProcProcessFacts::read_unasked(int process, Known& known) const {
+  const auto traced = any_thread_traced(process);
+  if (!traced) return fail(traced.error());
+  known.facts.traced = *traced;
+  if (!roots_.user_namespaces()) return {};
+  const auto space = read_link(process, thread_path(known.thread) + "/ns/user");
+  if (!space) return fail(space.error());
+  known.user_namespace = parse_inode_link(*space, "user").value_or(0);
+  return {};
 }
 
 Result<void> ProcProcessFacts::refresh(int process, Known& known) const {

@@ -88,6 +88,7 @@ class ProcProcessFacts final : public ProcessFacts {
 
   Result<Known*> look_up(const Holder& holder);
   [[nodiscard]] Result<Known> read_all(const Holder& holder) const;
+  Result<void> read_unasked(int process, Known& known) const;
   Result<void> refresh(int process, Known& known) const;
   void read_ancestors(const Known& known, Process& process) const;
   void name_ancestors(const KernelFacts& kernel, Process& process);

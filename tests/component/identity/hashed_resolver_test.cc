@@ -214,13 +214,17 @@ TEST_CASE_METHOD(HashTest, "a file that has just been changed is read each time"
   const testing::ProgramCopy program("program");
   testing::Client client(program.path());
   use({running(client)});
-  REQUIRE(::chmod(program.path().c_str(), 0700) == 0);
-  (void)look();
-  const bool read_in_time = hashes->known(client.pid(), image_of(program.path())) == std::nullopt;
-  REQUIRE(::chmod(program.path().c_str(), 0755) == 0);
-  CHECK(look().sha256 == sha256_of(contents(program.path())));
-  CHECK(hashes->read_count() == 2);
-  CHECK(read_in_time);
+  const std::string expected = sha256_of(contents(program.path()));
+  // Again where this machine was too busy to read it soon enough.
+  bool soon = false;
+  for (unsigned i = 0; !soon && i < 100; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    REQUIRE(::chmod(program.path().c_str(), 0700 + (i & 1U)) == 0);
+    REQUIRE(look().sha256 == expected);
+    soon = std::chrono::steady_clock::now() - begin < milliseconds(80);
+    if (soon) CHECK_FALSE(hashes->known(client.pid(), image_of(program.path())));
+  }
+  CHECK(soon);
 }
 
 TEST_CASE_METHOD(HashTest, "why there is no hash", "[identity]") {

@@ -77,6 +77,8 @@ void check_exact(const Identity& identity, const testing::Client& client,
   CHECK(process.uid == ::getuid());
   CHECK(process.start_time > 0);
   CHECK(process.path == program);
+  INFO(process.sha256_missing);
+  CHECK(process.sha256.value_or("").size() == 64);
   CHECK_FALSE(process.deleted);
   struct stat info {};
   REQUIRE(::stat(program.c_str(), &info) == 0);
@@ -304,6 +306,20 @@ TEST_CASE_METHOD(ResolverTest, "a program mounted over another in a namespace of
   CHECK(identity.processes.front().path == allowed.path());
   CHECK(identity.assurance == Assurance::suspect);
   CHECK(has_cause(identity, Cause::alien_path));
+  CHECK(identity.binary() == nullptr);
+}
+
+TEST_CASE_METHOD(ResolverTest, "a program that sets its own image", "[identity]") {
+  const testing::ProgramCopy allowed("allowed");
+  testing::Client client(kClient);
+  testing::Gate gate;
+  const Connection connection = gate.let_in(client);
+  REQUIRE(client.tell("set-image " + allowed.path()) == "ok");
+  const Identity identity = look(connection);
+  REQUIRE_FALSE(identity.processes.empty());
+  CHECK(identity.processes.front().path == allowed.path());
+  CHECK(identity.assurance == Assurance::suspect);
+  CHECK(has_cause(identity, Cause::image_exchanged));
   CHECK(identity.binary() == nullptr);
 }
 

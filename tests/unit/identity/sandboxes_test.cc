@@ -2,9 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <ctime>
 
 #include "identity/proc_fs.h"
 #include "tests/support/proc_tree.h"
