@@ -176,6 +176,16 @@ TEST_CASE_METHOD(FactsFixture, "a process that gives itself another image", "[id
   REQUIRE(plain);
   CHECK(plain->path == allowed.path());
   CHECK(plain->image_settable);
+  // In a sandbox's own user namespace that is what was asked for.
+  const net::UniqueFd proc = std::move(*open_directory(AT_FDCWD, "/proc"));
+  std::vector<Sandbox> sandboxes;
+  sandboxes.push_back(std::move(*Sandbox::open(proc.get(), client.pid())));
+  ProcProcessFacts configured(proc.get(), sandboxes);
+  CHECK_FALSE(configured.read({client.pid(), client.pid(), {}})->image_settable);
+  client.kill();
+  testing::Client other(testing::kClientProgram);
+  REQUIRE(other.tell("set-image " + allowed.path()) == "ok");
+  CHECK(configured.read({other.pid(), other.pid(), {}})->image_settable);
 }
 
 TEST_CASE_METHOD(FactsFixture, "what is read once and what each time", "[identity][bpf]") {
