@@ -46,7 +46,7 @@ TEST_CASE_METHOD(testing::BpfFixture, "what the view costs", "[.][bpf-cost]") {
        median_cost([&] { (void)view.pass({}, client.pid(), false); }));
   tell("pass over all", median_cost([&] { (void)view.pass(wanted, 0, false); }, 200));
   REQUIRE(client.tell("wait-aside poll") == "ok");
-  (void)pass_when_waiting(ids.inode, client.pid(), 1);
+  (void)counted(ids.inode, client.pid(), 1, 2, 1);
   tell("one process, waiting in poll", median_cost(one));
   REQUIRE(client.tell("open-many 18900") == "ok");
   tell("one process with 18,900 descriptors", median_cost(one, 200));

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <filesystem>
@@ -106,15 +107,20 @@ identity::SocketPass BpfFixture::pass(std::uint64_t inode, pid_t pid, bool other
   return *std::move(result);
 }
 
-identity::SocketPass BpfFixture::pass_when_waiting(std::uint64_t inode, pid_t pid,
-                                                   std::uint32_t calls) {
+identity::SocketPass BpfFixture::counted(std::uint64_t inode, pid_t pid, std::size_t descriptors,
+                                         std::uint64_t references, std::uint32_t waiting) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (;;) {
     identity::SocketPass seen = pass(inode, pid);
-    REQUIRE_FALSE(seen.held.empty());
-    if (seen.held.front().waiting == calls && seen.held.front().steady) return seen;
-    UNSCOPED_INFO("waiting " << seen.held.front().waiting);
-    REQUIRE(std::chrono::steady_clock::now() < end);
+    const auto differs = [&](const identity::HeldDescriptor& held) {
+      return held.references != references || held.waiting != waiting || !held.steady ||
+             held.task >= seen.tasks.size();
+    };
+    const auto odd = std::find_if(seen.held.begin(), seen.held.end(), differs);
+    if (seen.held.size() == descriptors && odd == seen.held.end()) return seen;
+    if (std::chrono::steady_clock::now() < end) continue;
+    if (odd != seen.held.end()) UNSCOPED_INFO(odd->references << " references, " << odd->waiting);
+    FAIL(seen.held.size() << " descriptors");
   }
 }
 
@@ -122,17 +128,6 @@ std::optional<identity::Connector> BpfFixture::connector(std::uint64_t cookie) {
   auto result = opened_.view->connector(cookie);
   REQUIRE(result);
   return *result;
-}
-
-void check_counts(const identity::SocketPass& pass, std::size_t descriptors, std::size_t references,
-                  std::uint32_t waiting) {
-  REQUIRE(pass.held.size() == descriptors);
-  for (const identity::HeldDescriptor& held : pass.held) {
-    REQUIRE(held.references == references);
-    REQUIRE(held.waiting == waiting);
-    REQUIRE(held.steady);
-    REQUIRE(held.task < pass.tasks.size());
-  }
 }
 
 }  // namespace warder::testing

@@ -40,8 +40,11 @@ class BpfFixture {
   // As that, where the client's child obeys.
   Ids connect_in_child(Client& client);
   identity::SocketPass pass(std::uint64_t inode, pid_t pid, bool others = false);
-  // Passes until that many calls wait; fails after ten seconds.
-  identity::SocketPass pass_when_waiting(std::uint64_t inode, pid_t pid, std::uint32_t calls);
+  // Passes until they show so many descriptors, each with so many references and waiting calls;
+  // fails after ten seconds. A thread may be on its way into its call, and another view's pass on
+  // this machine has a reference too while it looks.
+  identity::SocketPass counted(std::uint64_t inode, pid_t pid, std::size_t descriptors,
+                               std::uint64_t references, std::uint32_t waiting);
   std::optional<identity::Connector> connector(std::uint64_t cookie);
 
  protected:
@@ -50,9 +53,5 @@ class BpfFixture {
  private:
   std::vector<std::unique_ptr<Gate>> gates_;
 };
-
-// So many descriptors, each of which says so many references and waiting calls.
-void check_counts(const identity::SocketPass& pass, std::size_t descriptors, std::size_t references,
-                  std::uint32_t waiting);
 
 }  // namespace warder::testing

@@ -191,6 +191,7 @@ TEST_CASE_METHOD(CountedReferencesTest, "a waiting call does not hide a parked d
   wait_until_in(call.number);
   check_only_client("2 references: 1 descriptor, 1 waiting call");
   REQUIRE(client_.tell("wait-aside poll") == "ok");
+  wait_until_in(SYS_poll);
   REQUIRE(client_.tell("park-copy") == "ok");
   CHECK(look().proof == Proof::hidden);
 }
