@@ -76,20 +76,29 @@ std::optional<std::string> other_owner(const Identity& before, const Identity& n
     if (std::find(before.causes.begin(), before.causes.end(), cause) == before.causes.end())
       return "the assurance is " + std::string(name(now.assurance)) +
              " now: " + std::string(name(cause));
-  return other_relays(before, now);
+  return std::nullopt;
 }
 
 }  // namespace
 
+void keep_relayed(const Identity& before, Identity& now) {
+  now.relays |= before.relays;
+  now.via_complete &= before.via_complete;
+  for (const Process& process : before.via)
+    if (of_pid(now.via, process.pid) == now.via.end()) now.via.push_back(process);
+}
+
 std::optional<Change> difference(const Identity& before, const Identity& now) {
-  if (before.reason) return Change{"no owner was found before: there is nothing to confirm", false};
+  if (before.reason)
+    return Change{"no owner was found before: there is nothing to confirm", false, false};
   if (now.reason) {
     const bool closed = now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
     return Change{
         "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " + now.detail,
-        closed};
+        closed, false};
   }
-  if (auto what = other_owner(before, now)) return Change{std::move(*what), false};
+  if (auto what = other_owner(before, now)) return Change{std::move(*what), false, false};
+  if (auto what = other_relays(before, now)) return Change{std::move(*what), false, true};
   return std::nullopt;
 }
 

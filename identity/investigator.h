@@ -78,4 +78,8 @@ class ProcInvestigator final : public Investigator {
 // by the same processes running the same images.
 [[nodiscard]] std::optional<Change> difference(const Identity& before, const Identity& now);
 
+// Adds to `now` the programs that were behind the same relay before: what they sent may still be in
+// it, and those that come and go are told of once.
+void keep_relayed(const Identity& before, Identity& now);
+
 }  // namespace warder::identity

@@ -27,6 +27,8 @@ struct Change {
   std::string what;  // one sentence
   // Nobody has the socket any more: no other program came into its place.
   bool closed = false;
+  // The same processes have it; only what leads to them, as a relay, is more than before.
+  bool behind = false;
 };
 
 // A lookup that is under way. Destroying it cancels: the callback never runs afterwards.

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "identity/investigator.h"
+
 namespace warder::proxy {
 
 namespace {
@@ -179,7 +181,9 @@ ConnectExchange::Next ConnectExchange::do_confirming() {
 ConnectExchange::Next ConnectExchange::do_looking_anew() {
   if (!now_) return Next::wait;
   if (!same_programs(identity_, *now_)) return refuse_changed((*change_)->what);
-  identified(std::move(*std::exchange(now_, std::nullopt)));
+  identity::Identity now = std::move(*std::exchange(now_, std::nullopt));
+  identity::keep_relayed(identity_, now);
+  identified(std::move(now));
   return Next::again;
 }
 

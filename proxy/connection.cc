@@ -197,8 +197,9 @@ void Connection::check_caller() {
 }
 
 void Connection::caller_checked(const std::optional<identity::Change>& change) {
-  // One that has closed its end may still have bytes on the way to the origin.
-  if (!change || change->closed) return;
+  // One that has closed its end may still have bytes on the way to the origin; and a relay serves
+  // whoever comes to it.
+  if (!change || change->closed || change->behind) return;
   services_.records.write(Diagnostic{
       LogLevel::warn,
       "caller_changed",

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -156,8 +157,7 @@ def test_go_denied(caller, warder, go_client):
 def ssh_key(world, origins):
     """A real sshd in the origin's namespace; the key that opens it."""
     needs("/usr/sbin/sshd", "sshd")
-    folder = world.work / "ssh"
-    folder.mkdir(mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix="ssh-", dir=world.work))
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     Path("/run/sshd").mkdir(exist_ok=True)
@@ -173,6 +173,7 @@ def ssh_key(world, origins):
         yield folder / "user"
     finally:
         server.kill()
+        server.wait()
         server.communicate()
 
 

@@ -99,7 +99,7 @@ TEST_CASE_METHOD(QueueTest, "a confirmation never uses a walk that has begun", "
   before.grade = Grade::exact;
   before.inode = 9;
   bool done = false;
-  std::optional<Change> changed = Change{"not called", false};
+  std::optional<Change> changed = Change{"not called", false, false};
   const auto lookup =
       resolver->confirm({{{}, 9}, {}, {}}, before, loop(), [&](std::optional<Change> what) {
         changed = std::move(what);

@@ -92,17 +92,17 @@ TEST_CASE_METHOD(GateFixture, "a caller that changed before the opening gets no 
   opa.calls.answer(allow_decision());
   wait_for([this] { return resolver.second.open() == 1; });
   SECTION("by closing its end") {
-    resolver.second.answer(identity::Change{"the socket has no owner", true});
+    resolver.second.answer(identity::Change{"the socket has no owner", true, false});
   }
   SECTION("by becoming another program") {
-    resolver.second.answer(identity::Change{"process 4711 runs another image", false});
+    resolver.second.answer(identity::Change{"process 4711 runs another image", false, false});
     wait_for([this] { return resolver.first.open() == 1; });
     identity::Identity other = known_caller();
     other.processes.front().image = {1, 3};
     resolver.first.answer(other);
   }
   SECTION("into one that can't be found") {
-    resolver.second.answer(identity::Change{"process 4711 let go of it", false});
+    resolver.second.answer(identity::Change{"process 4711 let go of it", false, false});
     wait_for([this] { return resolver.first.open() == 1; });
     resolver.first.answer(identity::Identity{});
   }
@@ -119,7 +119,7 @@ TEST_CASE_METHOD(GateFixture, "a caller that has started a copy of itself is ask
   const auto change = [&] {
     opa.calls.answer(allow_decision());
     wait_for([this] { return resolver.second.open() == 1; });
-    resolver.second.answer(identity::Change{"process 4712 holds the socket too now", false});
+    resolver.second.answer(identity::Change{"process 4712 holds the socket too now", false, false});
   };
   reach_decision(origin.at.text());
   change();
@@ -153,7 +153,7 @@ TEST_CASE_METHOD(GateFixture, "the caller of an open tunnel is looked at once mo
   open_tunnel();
   wait_for([this] { return resolver.second.open() == 1; });
   SECTION("another one ends it") {
-    resolver.second.answer(identity::Change{"process 4711 runs /usr/bin/other now", false});
+    resolver.second.answer(identity::Change{"process 4711 runs /usr/bin/other now", false, false});
     wait_for([this] { return closed(); });
     CHECK(records.tunnels.back().close_reason == "caller_changed");
     CHECK(records.diagnostics.back().event == "caller_changed");
@@ -163,8 +163,13 @@ TEST_CASE_METHOD(GateFixture, "the caller of an open tunnel is looked at once mo
     run_turns(5);
     CHECK_FALSE(closed());
   }
+  SECTION("a relay goes on when another program comes to it") {
+    resolver.second.answer(identity::Change{"process 8 is behind it now", false, true});
+    run_turns(5);
+    CHECK_FALSE(closed());
+  }
   SECTION("one that has closed its end is left to be drained") {
-    resolver.second.answer(identity::Change{"the socket has no owner", true});
+    resolver.second.answer(identity::Change{"the socket has no owner", true, false});
     run_turns(5);
     CHECK_FALSE(closed());
   }

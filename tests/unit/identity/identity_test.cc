@@ -149,6 +149,15 @@ TEST_CASE("another program behind a relay is a change", "[identity]") {
   CHECK_FALSE(difference(before, now));
   now.via_complete = false;
   CHECK(difference(before, now)->what == "not all programs behind it are known now");
+  CHECK(difference(before, now)->behind);
+  // Told once, they are no change any more, whether they are still there or not.
+  keep_relayed(before, now);
+  Identity later = now;
+  later.via.clear();
+  CHECK_FALSE(difference(now, later));
+  keep_relayed(now, later);
+  CHECK(later.via == now.via);
+  CHECK_FALSE(later.via_complete);
 }
 
 }  // namespace warder::identity
