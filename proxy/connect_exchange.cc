@@ -16,6 +16,8 @@ namespace {
 constexpr int kRetryAfterSeconds = 5;
 // So often the caller may have become another between its look-up and the opening.
 constexpr int kCallerChanges = 3;
+// And so often what is behind it, as a relay, may have become more: that never becomes less.
+constexpr int kArrivals = 8;
 
 std::vector<net::IpRange> ranges(const std::vector<std::string>& texts) {
   std::vector<net::IpRange> parsed;
@@ -166,7 +168,8 @@ ConnectExchange::Next ConnectExchange::do_confirming() {
   if (!change_) return Next::wait;
   if (!*change_) return look_up();
   const identity::Change& change = **change_;
-  if (change.closed || ++changes_ >= kCallerChanges) return refuse_changed(change.what);
+  const bool too_often = change.behind ? ++arrivals_ >= kArrivals : ++changes_ >= kCallerChanges;
+  if (change.closed || too_often) return refuse_changed(change.what);
   second_look_ =
       services_.identities.start(connection_, services_.loop, [this](identity::Identity identity) {
         now_ = std::move(identity);
@@ -180,7 +183,11 @@ ConnectExchange::Next ConnectExchange::do_confirming() {
 // one that became another program, or let one have its connection, nobody is.
 ConnectExchange::Next ConnectExchange::do_looking_anew() {
   if (!now_) return Next::wait;
-  if (!same_programs(identity_, *now_)) return refuse_changed((*change_)->what);
+  if (!same_programs(identity_, *now_)) {
+    std::string what = std::move((*change_)->what);
+    if (now_->reason) what += "; then " + now_->detail;
+    return refuse_changed(what);
+  }
   identity::Identity now = std::move(*std::exchange(now_, std::nullopt));
   identity::keep_relayed(identity_, now);
   identified(std::move(now));

@@ -102,7 +102,8 @@ class ConnectExchange {
   std::unique_ptr<identity::Lookup> second_look_;
   std::optional<std::optional<identity::Change>> change_;
   std::optional<identity::Identity> now_;
-  int changes_ = 0;  // of the caller, since the first look
+  int changes_ = 0;   // of the caller, since the first look
+  int arrivals_ = 0;  // of programs behind it
   std::unique_ptr<net::NameLookup> lookup_;
   std::optional<Result<std::vector<net::IpAddress>>> addresses_;
   std::unique_ptr<Dial> dial_;
