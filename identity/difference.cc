@@ -92,7 +92,9 @@ std::optional<Change> difference(const Identity& before, const Identity& now) {
   if (before.reason)
     return Change{"no owner was found before: there is nothing to confirm", false, false};
   if (now.reason) {
-    const bool closed = now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
+    const bool ended = now.reason == Reason::process_gone && now.inode == 0;  // and its socket too
+    const bool closed =
+        ended || now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
     return Change{
         "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " + now.detail,
         closed, false};

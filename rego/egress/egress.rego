@@ -180,7 +180,11 @@ _met("assurance", "proven") if input.identity.assurance == "proven"
 
 _met("assurance", "observed") if input.identity.assurance in _trusted_assurances
 
-_met("relays", false) if input.identity.relays == false
+# Known to relay for nobody: where that could not be checked, it is not met.
+_met("relays", false) if {
+	input.identity.relays == false
+	input.identity.via_complete == true
+}
 
 _met("container", id) if {
 	regex.match(`^[0-9a-f]{12,64}$`, id)

@@ -106,6 +106,10 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
   Identity gone;
   gone.reason = Reason::client_gone;
   CHECK(difference(before, gone)->closed);
+  gone.reason = Reason::process_gone;
+  CHECK(difference(before, gone)->closed);
+  gone.inode = before.inode;
+  CHECK_FALSE(difference(before, gone)->closed);
   gone.reason = Reason::raced;
   CHECK_FALSE(difference(before, gone)->closed);
   CHECK(difference(gone, before));

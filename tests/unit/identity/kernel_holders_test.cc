@@ -29,6 +29,7 @@ struct ScriptedKernel : KernelView, HolderFinder {
   std::map<std::uint64_t, Connector> connectors;      // by cookie
   std::vector<OtherSocket> others;
   bool others_complete = true;
+  bool too_long = false;
   bool broken = false, record_broken = false;
   int passes = 0, full_passes = 0, walks = 0;
   microseconds slept{0};
@@ -45,6 +46,7 @@ struct ScriptedKernel : KernelView, HolderFinder {
     ++passes;
     full_passes += pid == 0 ? 1 : 0;
     if (on_pass) on_pass(passes);
+    if (too_long) return fail(Errc::overloaded, "a pass tells too much");
     if (broken) return fail(Errc::system, "no iterator");
     SocketPass pass;
     std::map<pid_t, std::size_t> index;
@@ -303,6 +305,15 @@ TEST_CASE("where the view fails the walk is asked, and nothing is proven", "[ide
   CHECK(scan.unreadable == 2);
   CHECK(who.account.find("no iterator") != std::string::npos);
   CHECK(finder.changed(kSocket, who) == "the walk says so");
+}
+
+TEST_CASE("a pass that tells too much is no reason to count nothing", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.too_long = true;
+  const SocketHolders who = kernel.look();
+  CHECK(who.proof == Proof::moving);
+  CHECK(kernel.walks == 0);
 }
 
 TEST_CASE("the second look tells what changed", "[identity]") {
