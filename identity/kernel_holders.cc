@@ -107,12 +107,7 @@ HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   if (counts.empty()) return scan;
   const auto counted = settle_everywhere(counts);
   if (!counted && counted.error().code == Errc::overloaded) {
-    // Whoever can make a pass too long could have it that nothing is counted.
-    for (Count& count : counts) {
-      count.who.proof = SocketHolders::Proof::moving;
-      count.who.account = describe(counted.error());
-      scan.by_inode.emplace(count.socket.inode, std::move(count.who));
-    }
+    give_up(counts, describe(counted.error()), scan);
     return scan;
   }
   if (!counted) {
@@ -200,6 +195,15 @@ void KernelHolders::walk(std::vector<Count>& counts, const std::string& why, Hol
     if (seen != walked.by_inode.end()) count.who.holders = std::move(seen->second.holders);
     count.who.proof = SocketHolders::Proof::uncounted;
     count.who.account = "references can't be counted: " + why;
+    scan.by_inode.emplace(count.socket.inode, std::move(count.who));
+  }
+}
+
+// Whoever can make a pass too long could have it that nothing is counted: so nobody is named.
+void KernelHolders::give_up(std::vector<Count>& counts, const std::string& why, HolderScan& scan) {
+  for (Count& count : counts) {
+    count.who.proof = SocketHolders::Proof::moving;
+    count.who.account = why;
     scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   }
 }

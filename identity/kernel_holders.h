@@ -51,6 +51,7 @@ class KernelHolders final : public HolderFinder {
   void settle_at_connector(pid_t pid, std::vector<Count*> open);
   [[nodiscard]] Result<void> settle_everywhere(std::vector<Count>& counts);
   void walk(std::vector<Count>& counts, const std::string& why, HolderScan& scan);
+  void give_up(std::vector<Count>& counts, const std::string& why, HolderScan& scan);
   [[nodiscard]] Accepted accepted_among(const SocketPass& pass);
   void look_for_accepted(std::vector<Count>& counts);
   [[nodiscard]] Result<ReferenceAccounts> look_again(std::span<Check* const> checks);
