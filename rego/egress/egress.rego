@@ -303,6 +303,9 @@ _requirements contains problem if {
 # What is there in its place.
 _instead(key) := sprintf(", which is %s", [_explained_causes]) if {
 	key == "assurance"
+} else := ", of which that is not known" if {
+	key == "relays"
+	not input.identity.relays == true
 } else := sprintf(", which carries connections of other programs: %s", [_relayed]) if {
 	key == "relays"
 } else := sprintf(", which runs in %s", [_places(key)]) if {
