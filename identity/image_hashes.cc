@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -177,13 +178,19 @@ bool ImageHashes::replace_stuck() {
   Shared& shared = *shared_;
   if (!shared.current || Clock::now() - shared.slice_began < shared.limits.slice) return true;
   if (shared.stuck >= kMostStuck) return false;
+  std::thread next;
+  try {
+    next = std::thread(
+        [owner = shared_, generation = shared.generation + 1] { work(owner, generation); });
+  } catch (const std::system_error&) {
+    return false;  // RLIMIT_NPROC, or the limit of a control group
+  }
   shared.current->answer({{}, "its file system does not answer"});
   shared.current.reset();
   ++shared.stuck;
   ++shared.generation;
   thread_.detach();
-  thread_ =
-      std::thread([owner = shared_, generation = shared.generation] { work(owner, generation); });
+  thread_ = std::move(next);
   return true;
 }
 

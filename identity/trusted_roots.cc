@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -49,10 +50,14 @@ std::uint64_t owner_of(int space) {
 // own goes there. /proc/<pid>/root would do only for a process that has never called chroot(2).
 net::UniqueFd root_of_mount_namespace(int space) {
   int root = -1;
-  std::thread([space, &root] {
-    if (::unshare(CLONE_FS) == 0 && ::setns(space, CLONE_NEWNS) == 0)
-      root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  }).join();
+  try {
+    std::thread([space, &root] {
+      if (::unshare(CLONE_FS) == 0 && ::setns(space, CLONE_NEWNS) == 0)
+        root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }).join();
+  } catch (const std::system_error&) {
+    return {};  // RLIMIT_NPROC, or the limit of a control group
+  }
   return net::UniqueFd(root);
 }
 
