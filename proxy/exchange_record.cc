@@ -123,7 +123,15 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
   describe_holders(identity, record);
 }
 
-opa::Query connect_query(const Subject& subject, const identity::Identity& identity) {
+opa::Query::Request connect_request() {
+  opa::Query::Request request;
+  request.kind = "connect";
+  request.method = "CONNECT";
+  return request;
+}
+
+opa::Query make_query(const Subject& subject, const identity::Identity& identity,
+                      opa::Query::Request request) {
   opa::Query query;
   if (const std::string* binary = identity.binary()) query.binary = *binary;
   query.host = subject.host.value_or("");
@@ -131,8 +139,7 @@ opa::Query connect_query(const Subject& subject, const identity::Identity& ident
   query.request_id = subject.request_id;
   if (const std::string* sha256 = identity.sha256()) query.sha256 = *sha256;
   if (identity.processes.size() == 1) query.ancestors = identity.processes.front().ancestors;
-  query.request.kind = "connect";
-  query.request.method = "CONNECT";
+  query.request = std::move(request);
   query.client.address = subject.client.address.unmapped().text();
   query.client.port = subject.client.port;
   query.identity = query_identity(identity);

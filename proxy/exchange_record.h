@@ -14,8 +14,12 @@ namespace warder::proxy {
 // method, grade, assurance, causes, reasons.
 void describe_identity(const identity::Identity& identity, DecisionRecord& record);
 
-// The input document for a CONNECT by `identity`. `subject` has host and port.
-[[nodiscard]] opa::Query connect_query(const Subject& subject, const identity::Identity& identity);
+// The input document for a request by `identity`. `subject` has host and port.
+[[nodiscard]] opa::Query make_query(const Subject& subject, const identity::Identity& identity,
+                                    opa::Query::Request request);
+
+// What a CONNECT asks for.
+[[nodiscard]] opa::Query::Request connect_request();
 
 // A connection above the limits, refused with 429 before anything was read.
 [[nodiscard]] DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,

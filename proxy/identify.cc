@@ -158,7 +158,8 @@ std::string as_json(const IdentifyReport& report) {
   json.EndArray();
   Subject subject;
   subject.client = report.connection.client;
-  const std::string document = opa::to_json(connect_query(subject, report.identity));
+  const std::string document =
+      opa::to_json(make_query(subject, report.identity, connect_request()));
   const std::string_view member = "{\"input\":";
   const std::string input = document.substr(member.size(), document.size() - member.size() - 1);
   json.Key("input");

@@ -53,7 +53,7 @@ TEST_CASE("what is known of a caller is asked with it") {
   identity.relays = true;
   identity.via_complete = false;
   identity.via = {process(470, {}, "/tmp/x")};
-  const opa::Query query = connect_query(Subject{}, identity);
+  const opa::Query query = make_query(Subject{}, identity, connect_request());
   CHECK(query.binary == "/usr/bin/curl");
   CHECK(query.sha256 == "ab13");
   CHECK(query.identity.relays);
@@ -80,20 +80,20 @@ TEST_CASE("a hash is that of one program, also of one whose name can't be truste
   identity::Identity identity = known();
   identity.processes[0].binary.reset();
   identity.causes = {Cause::alien_path};
-  CHECK(connect_query(Subject{}, identity).sha256 == "ab13");
+  CHECK(make_query(Subject{}, identity, connect_request()).sha256 == "ab13");
   CHECK(record_of(identity).sha256 == "ab13");
   identity.causes = {Cause::hidden_holder};
-  CHECK_FALSE(connect_query(Subject{}, identity).sha256);
+  CHECK_FALSE(make_query(Subject{}, identity, connect_request()).sha256);
   identity.causes.clear();
   identity.grade = Grade::ambiguous;
-  CHECK_FALSE(connect_query(Subject{}, identity).sha256);
+  CHECK_FALSE(make_query(Subject{}, identity, connect_request()).sha256);
   identity.grade = Grade::shared;
   identity.processes.push_back(identity.processes[0]);
-  CHECK(connect_query(Subject{}, identity).sha256 == "ab13");
+  CHECK(make_query(Subject{}, identity, connect_request()).sha256 == "ab13");
   identity.processes[1].sha256.reset();
-  CHECK_FALSE(connect_query(Subject{}, identity).sha256);
+  CHECK_FALSE(make_query(Subject{}, identity, connect_request()).sha256);
   identity.processes[1] = process(480, {Role::holder}, "/usr/bin/socat");
-  CHECK_FALSE(connect_query(Subject{}, identity).sha256);
+  CHECK_FALSE(make_query(Subject{}, identity, connect_request()).sha256);
 }
 
 TEST_CASE("a record names what connected before what only holds") {
