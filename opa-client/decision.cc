@@ -55,6 +55,13 @@ Result<double> read_max_age(const Value& object) {
   return value->GetDouble();
 }
 
+// A check that is not known can't be made, so the answer is of no use.
+Result<std::optional<std::string>> read_sni(const Value& object) {
+  Result<std::optional<std::string>> sni = read_text(object, "sni");
+  if (sni && *sni && **sni != "match") return bad("sni", "is not \"match\"");
+  return sni;
+}
+
 Result<std::vector<std::string>> read_allowed_ips(const Value& object) {
   std::vector<std::string> ranges;
   const Value* value = find(object, "allowed_ips");
@@ -111,6 +118,7 @@ std::optional<Error> read_result(const Value& result, Decision& decision) {
   if (auto error = store(read_text(result, "revision"), decision.revision)) return error;
   if (auto error = store(read_allowed_ips(result), decision.allowed_ips)) return error;
   if (auto error = store(read_max_age(result), decision.max_age)) return error;
+  if (auto error = store(read_sni(result), decision.sni)) return error;
   if (auto error = store(read_bool(result, "would_deny"), decision.would_deny)) return error;
   return store(read_bool(result, "allow"), decision.allow);
 }

@@ -17,6 +17,7 @@ struct Decision {
   std::optional<std::string> reason, policy, enforcement, revision;
   std::vector<std::string> allowed_ips;  // each an address or a CIDR range, checked
   double max_age = 0;                    // seconds
+  std::optional<std::string> sni;        // "match": the ClientHello must name the approved host
   std::optional<std::string> decision_id;
 };
 

@@ -100,6 +100,13 @@ TEST_CASE("answer: known keys have their types", "[opa]") {
       {R"({"result":{"allow":true,"would_deny":"yes"}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"would_deny":null}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"would_deny":true}})", Outcome::allow},
+      {R"({"result":{"allow":true,"sni":"match"}})", Outcome::allow},
+      {R"({"result":{"allow":true,"sni":null}})", Outcome::allow},
+      {R"({"result":{"allow":true,"sni":"Match"}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"sni":"any"}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"sni":""}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"sni":true}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"sni":["match"]}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":"5"}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":-1}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":-0.001}})", Outcome::bad_answer},
@@ -193,7 +200,7 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   const auto decision = parse_answer(
       R"({"decision_id":"0d1e-7","result":{"allow":true,"reason":"r\u00e9","policy":"p",
           "enforcement":"audit","revision":"v3","would_deny":true,"max_age":2.5,
-          "allowed_ips":["10.0.0.0/8","::1"]}})");
+          "allowed_ips":["10.0.0.0/8","::1"],"sni":"match"}})");
   REQUIRE(decision);
   CHECK(decision->allow);
   CHECK(decision->would_deny);
@@ -204,12 +211,14 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   CHECK(decision->revision == "v3");
   CHECK(decision->max_age == 2.5);
   CHECK(decision->allowed_ips == std::vector<std::string>{"10.0.0.0/8", "::1"});
+  CHECK(decision->sni == "match");
   CHECK(decision->decision_id == "0d1e-7");
 
   const auto plain = parse_answer(R"({"result":false})");
   REQUIRE(plain);
   CHECK_FALSE(plain->reason);
   CHECK_FALSE(plain->decision_id);
+  CHECK_FALSE(plain->sni);
   CHECK(plain->allowed_ips.empty());
   CHECK(plain->max_age == 0);
 }
