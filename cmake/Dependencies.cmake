@@ -14,6 +14,7 @@ endfunction()
 
 warder_pkg_config(uv libuv>=1.44)
 warder_pkg_config(crypto libcrypto>=3.0)
+warder_pkg_config(ssl libssl>=3.0)
 warder_pkg_config(cares libcares>=1.18)
 warder_pkg_config(mnl libmnl>=1.0)
 warder_pkg_config(bpf libbpf>=1.1)
