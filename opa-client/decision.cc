@@ -119,6 +119,7 @@ std::optional<Error> read_result(const Value& result, Decision& decision) {
   if (auto error = store(read_allowed_ips(result), decision.allowed_ips)) return error;
   if (auto error = store(read_max_age(result), decision.max_age)) return error;
   if (auto error = store(read_sni(result), decision.sni)) return error;
+  if (auto error = store(read_bool(result, "read_only"), decision.read_only)) return error;
   if (auto error = store(read_bool(result, "would_deny"), decision.would_deny)) return error;
   return store(read_bool(result, "allow"), decision.allow);
 }

@@ -18,6 +18,9 @@ struct Decision {
   std::vector<std::string> allowed_ips;  // each an address or a CIDR range, checked
   double max_age = 0;                    // seconds
   std::optional<std::string> sni;        // "match": the ClientHello must name the approved host
+  // Allowed as what its method says: headers that make an origin take it for another method are
+  // not forwarded.
+  bool read_only = false;
   std::optional<std::string> decision_id;
 };
 

@@ -14,10 +14,6 @@ struct JsonLimits {
   unsigned depth = 32;  // of nested arrays and objects
 };
 
-// Well-formed UTF-8 in the sense of RFC 3629: no overlong forms, surrogates, or values above
-// U+10FFFF.
-[[nodiscard]] bool is_utf8(std::string_view bytes);
-
 // The one place where foreign JSON is read. Stricter than RFC 8259 requires: no byte order mark, no
 // key twice in one object, no lone surrogates, nothing but blanks after the document. The document
 // owns all it holds. Errors: opa_too_large, opa_not_json; `detail` names the byte or the key.

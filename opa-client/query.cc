@@ -3,9 +3,12 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <string_view>
 
-#include "opa-client/json.h"
+#include "net/utf8.h"
 
 namespace warder::opa {
 namespace {
@@ -24,7 +27,8 @@ std::string hex(std::string_view bytes) {
   return text;
 }
 
-// Writes members of the document; names are literals of this file.
+// Writes members of the document; names are literals of this file. A passing member is one that is
+// another each time a program asks the same.
 class DocumentWriter {
  public:
   explicit DocumentWriter(rapidjson::StringBuffer& buffer) : writer_(buffer) {}
@@ -35,12 +39,13 @@ class DocumentWriter {
     writer_.StartObject();
   }
   void end_object() { writer_.EndObject(); }
-  void begin_array(std::string_view key) {
+  void begin_array(std::string_view key, std::size_t /*size*/) {
     name(key);
     writer_.StartArray();
   }
   void end_array() { writer_.EndArray(); }
 
+  void passing_string(std::string_view key, const std::string& value) { string(key, value); }
   void string(std::string_view key, const std::string& value) {
     name(key);
     // RapidJSON's Writer stops in the middle of the document at a byte that is not UTF-8.
@@ -61,6 +66,10 @@ class DocumentWriter {
     name(key);
     writer_.Bool(value);
   }
+  template <class Number>
+  void passing_number(std::string_view key, Number value) {
+    number(key, value);
+  }
   void number(std::string_view key, std::int64_t value) {
     name(key);
     writer_.Int64(value);
@@ -71,7 +80,7 @@ class DocumentWriter {
   }
   void strings(std::string_view key, const std::vector<std::string>& values) {
     bool all_text = true;
-    begin_array(key);
+    begin_array(key, values.size());
     for (const std::string& value : values) {
       if (is_utf8(value)) {
         text(value);
@@ -86,7 +95,7 @@ class DocumentWriter {
 
  private:
   void hex_strings(std::string_view key, const std::vector<std::string>& values) {
-    begin_array(key);
+    begin_array(key, values.size());
     for (const std::string& value : values) {
       if (is_utf8(value)) {
         writer_.Null();
@@ -106,29 +115,77 @@ class DocumentWriter {
   Writer writer_;
 };
 
-void write_request(DocumentWriter& out, const Query::Request& request) {
+// Writes the members' values with their lengths, in the document's order, without the passing ones.
+// As the members are always the same, equal bytes mean equal values.
+class KeyWriter {
+ public:
+  explicit KeyWriter(std::string& out) : out_(out) {}
+
+  void begin_object() {}
+  void begin_object(std::string_view /*key*/) {}
+  void end_object() {}
+  void begin_array(std::string_view /*key*/, std::size_t size) { append(size); }
+  void end_array() {}
+  void passing_string(std::string_view /*key*/, const std::string& /*value*/) {}
+  template <class Number>
+  void passing_number(std::string_view /*key*/, Number /*value*/) {}
+  void string(std::string_view /*key*/, const std::string& value) { append(value); }
+  void optional_string(std::string_view /*key*/, const std::optional<std::string>& value) {
+    out_ += value ? '\1' : '\0';
+    if (value) append(*value);
+  }
+  void boolean(std::string_view /*key*/, bool value) { out_ += value ? '\1' : '\0'; }
+  void number(std::string_view /*key*/, std::int64_t value) {
+    append(static_cast<std::uint64_t>(value));
+  }
+  void number(std::string_view /*key*/, std::uint64_t value) { append(value); }
+  void strings(std::string_view /*key*/, const std::vector<std::string>& values) {
+    append(values.size());
+    for (const std::string& value : values) append(value);
+  }
+
+ private:
+  void append(std::uint64_t value) {
+    const auto bytes = std::bit_cast<std::array<char, sizeof(value)>>(value);
+    out_.append(bytes.data(), bytes.size());
+  }
+  void append(const std::string& value) {
+    append(value.size());
+    out_ += value;
+  }
+
+  std::string& out_;
+};
+
+template <class Out>
+void write_request(Out& out, const Query::Request& request) {
   out.begin_object("request");
   out.string("kind", request.kind);
   out.string("method", request.method);
   out.optional_string("scheme", request.scheme);
   out.optional_string("path", request.path);
+  out.optional_string("path_raw", request.path_raw);
   out.optional_string("query", request.query);
+  out.optional_string("query_raw", request.query_raw);
+  out.strings("doubts", request.doubts);
   out.end_object();
 }
 
-void write_client(DocumentWriter& out, const Query::Client& client) {
+template <class Out>
+void write_client(Out& out, const Query::Client& client) {
   out.begin_object("client");
   out.string("address", client.address);
-  out.number("port", std::uint64_t{client.port});
+  out.passing_number("port", std::uint64_t{client.port});
   out.end_object();
 }
 
-void write_process(DocumentWriter& out, const QueryProcess& process) {
+template <class Out>
+void write_process(Out& out, const QueryProcess& process) {
   out.begin_object();
-  out.number("pid", process.pid);
+  out.passing_number("pid", process.pid);
   out.number("uid", process.uid);
   out.number("gid", process.gid);
-  out.number("start_time", process.start_time);
+  out.passing_number("start_time", process.start_time);
   out.optional_string("binary", process.binary);
   out.string("path", process.path);
   out.strings("names", process.names);
@@ -145,16 +202,18 @@ void write_process(DocumentWriter& out, const QueryProcess& process) {
   out.end_object();
 }
 
-void write_via(DocumentWriter& out, const QueryVia& via) {
+template <class Out>
+void write_via(Out& out, const QueryVia& via) {
   out.begin_object();
-  out.number("pid", via.pid);
+  out.passing_number("pid", via.pid);
   out.number("uid", via.uid);
   out.optional_string("binary", via.binary);
   out.string("path", via.path);
   out.end_object();
 }
 
-void write_identity(DocumentWriter& out, const Query::Identity& identity) {
+template <class Out>
+void write_identity(Out& out, const Query::Identity& identity) {
   out.begin_object("identity");
   out.string("grade", identity.grade);
   out.string("assurance", identity.assurance);
@@ -164,15 +223,35 @@ void write_identity(DocumentWriter& out, const Query::Identity& identity) {
   out.optional_string("scope", identity.scope);
   out.optional_string("method", identity.method);
   out.boolean("relays", identity.relays);
-  out.begin_array("via");
+  out.begin_array("via", identity.via.size());
   for (const QueryVia& via : identity.via) write_via(out, via);
   out.end_array();
   out.boolean("via_complete", identity.via_complete);
-  out.begin_array("processes");
+  out.begin_array("processes", identity.processes.size());
   for (const QueryProcess& process : identity.processes) write_process(out, process);
   out.end_array();
   out.end_object();
 }
+
+// What is asked for, and by whom.
+template <class Out>
+void write_wanted(Out& out, const Query& query) {
+  out.string("host", query.host);
+  out.number("port", std::uint64_t{query.port});
+  out.passing_string("request_id", query.request_id);
+  write_request(out, query.request);
+}
+
+template <class Out>
+void write_caller(Out& out, const Query& query) {
+  out.optional_string("binary", query.binary);
+  out.strings("ancestors", query.ancestors);
+  out.optional_string("sha256", query.sha256);
+  write_client(out, query.client);
+  write_identity(out, query.identity);
+}
+
+constexpr std::size_t kUsualKey = 1024;  // bytes
 
 }  // namespace
 
@@ -181,18 +260,28 @@ std::string to_json(const Query& query) {
   DocumentWriter out(buffer);
   out.begin_object();
   out.begin_object("input");
-  out.optional_string("binary", query.binary);
-  out.string("host", query.host);
-  out.number("port", std::uint64_t{query.port});
-  out.string("request_id", query.request_id);
-  out.strings("ancestors", query.ancestors);
-  out.optional_string("sha256", query.sha256);
-  write_request(out, query.request);
-  write_client(out, query.client);
-  write_identity(out, query.identity);
+  write_wanted(out, query);
+  write_caller(out, query);
   out.end_object();
   out.end_object();
   return {buffer.GetString(), buffer.GetSize()};
+}
+
+std::string reuse_key(const Query& query) {
+  std::string key;
+  key.reserve(kUsualKey);
+  KeyWriter out(key);
+  write_wanted(out, query);
+  write_caller(out, query);
+  return key;
+}
+
+std::string caller_key(const Query& query) {
+  std::string key;
+  key.reserve(kUsualKey);
+  KeyWriter out(key);
+  write_caller(out, query);
+  return key;
 }
 
 }  // namespace warder::opa

@@ -52,9 +52,12 @@ struct Query {
   std::optional<std::string> sha256;
 
   struct Request {
-    std::string kind;
+    std::string kind;  // "connect" or "forward"
     std::string method;
-    std::optional<std::string> scheme, path, query;
+    // Of a forwarded request: canonical and as sent (see http::RequestPath), and why its path may
+    // be read in more than one way.
+    std::optional<std::string> scheme, path, path_raw, query, query_raw;
+    std::vector<std::string> doubts;
   } request;
   struct Client {
     std::string address;
@@ -73,5 +76,13 @@ struct Query {
 
 // {"input": …} as JSON in ASCII (everything else escaped).
 [[nodiscard]] std::string to_json(const Query& query);
+
+// Bytes that are equal for two queries only if their documents are, but for what changes each time
+// one program asks the same again: the request's id, the client's port, and the pid and start time
+// of every process. No text; good within one process only.
+[[nodiscard]] std::string reuse_key(const Query& query);
+
+// Likewise, and also without the request, the host and the port: who is asking.
+[[nodiscard]] std::string caller_key(const Query& query);
 
 }  // namespace warder::opa

@@ -107,6 +107,12 @@ TEST_CASE("answer: known keys have their types", "[opa]") {
       {R"({"result":{"allow":true,"sni":""}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"sni":true}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"sni":["match"]}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"sni":"match\u0000"}})", Outcome::bad_answer},
+      {R"({"result":{"allow":false,"sni":"any"}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"read_only":true}})", Outcome::allow},
+      {R"({"result":{"allow":true,"read_only":null}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"read_only":1}})", Outcome::bad_answer},
+      {R"({"result":{"allow":true,"read_only":"true"}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":"5"}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":-1}})", Outcome::bad_answer},
       {R"({"result":{"allow":true,"max_age":-0.001}})", Outcome::bad_answer},
@@ -200,7 +206,7 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   const auto decision = parse_answer(
       R"({"decision_id":"0d1e-7","result":{"allow":true,"reason":"r\u00e9","policy":"p",
           "enforcement":"audit","revision":"v3","would_deny":true,"max_age":2.5,
-          "allowed_ips":["10.0.0.0/8","::1"],"sni":"match"}})");
+          "allowed_ips":["10.0.0.0/8","::1"],"sni":"match","read_only":true}})");
   REQUIRE(decision);
   CHECK(decision->allow);
   CHECK(decision->would_deny);
@@ -212,6 +218,7 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   CHECK(decision->max_age == 2.5);
   CHECK(decision->allowed_ips == std::vector<std::string>{"10.0.0.0/8", "::1"});
   CHECK(decision->sni == "match");
+  CHECK(decision->read_only);
   CHECK(decision->decision_id == "0d1e-7");
 
   const auto plain = parse_answer(R"({"result":false})");
@@ -219,6 +226,7 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   CHECK_FALSE(plain->reason);
   CHECK_FALSE(plain->decision_id);
   CHECK_FALSE(plain->sni);
+  CHECK_FALSE(plain->read_only);
   CHECK(plain->allowed_ips.empty());
   CHECK(plain->max_age == 0);
 }

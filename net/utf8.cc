@@ -1,0 +1,48 @@
+#include "net/utf8.h"
+
+#include <cstddef>
+
+namespace warder {
+namespace {
+
+// How long the sequence that begins with `lead` is, and what its second byte may be (RFC 3629,
+// section 4). A length of 0: not a lead byte.
+struct Sequence {
+  std::size_t length = 0;
+  unsigned char low = 0x80;
+  unsigned char high = 0xBF;
+};
+
+Sequence sequence_of(unsigned char lead) {
+  if (lead < 0x80) return {1};
+  if (lead < 0xC2) return {};
+  if (lead < 0xE0) return {2};
+  if (lead == 0xE0) return {3, 0xA0, 0xBF};
+  if (lead == 0xED) return {3, 0x80, 0x9F};
+  if (lead < 0xF0) return {3};
+  if (lead == 0xF0) return {4, 0x90, 0xBF};
+  if (lead < 0xF4) return {4};
+  if (lead == 0xF4) return {4, 0x80, 0x8F};
+  return {};
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view bytes) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  std::size_t i = 0;
+  while (i < bytes.size()) {
+    const Sequence sequence = sequence_of(at(i));
+    if (sequence.length == 0 || sequence.length > bytes.size() - i) return false;
+    if (sequence.length > 1 && (at(i + 1) < sequence.low || at(i + 1) > sequence.high)) {
+      return false;
+    }
+    for (std::size_t k = 2; k < sequence.length; ++k) {
+      if ((at(i + k) & 0xC0) != 0x80) return false;
+    }
+    i += sequence.length;
+  }
+  return true;
+}
+
+}  // namespace warder

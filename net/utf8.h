@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string_view>
+
+namespace warder {
+
+// Well-formed UTF-8 in the sense of RFC 3629: no overlong forms, surrogates, or values above
+// U+10FFFF.
+[[nodiscard]] bool is_utf8(std::string_view bytes);
+
+}  // namespace warder
