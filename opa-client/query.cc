@@ -58,6 +58,9 @@ class DocumentWriter {
     if (value) return string(key, *value);
     null(key);
   }
+  void passing_string(std::string_view key, const std::optional<std::string>& value) {
+    optional_string(key, value);
+  }
   void null(std::string_view key) {
     name(key);
     writer_.Null();
@@ -126,7 +129,8 @@ class KeyWriter {
   void end_object() {}
   void begin_array(std::string_view /*key*/, std::size_t size) { append(size); }
   void end_array() {}
-  void passing_string(std::string_view /*key*/, const std::string& /*value*/) {}
+  template <class String>
+  void passing_string(std::string_view /*key*/, const String& /*value*/) {}
   template <class Number>
   void passing_number(std::string_view /*key*/, Number /*value*/) {}
   void string(std::string_view /*key*/, const std::string& value) { append(value); }
@@ -219,7 +223,7 @@ void write_identity(Out& out, const Query::Identity& identity) {
   out.string("assurance", identity.assurance);
   out.strings("causes", identity.causes);
   out.optional_string("reason", identity.reason);
-  out.optional_string("detail", identity.detail);
+  out.passing_string("detail", identity.detail);
   out.optional_string("scope", identity.scope);
   out.optional_string("method", identity.method);
   out.boolean("relays", identity.relays);

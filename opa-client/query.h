@@ -78,8 +78,8 @@ struct Query {
 [[nodiscard]] std::string to_json(const Query& query);
 
 // Bytes that are equal for two queries only if their documents are, but for what changes each time
-// one program asks the same again: the request's id, the client's port, and the pid and start time
-// of every process. No text; good within one process only.
+// one program asks the same again: the request's id, the client's port, identity.detail, and the
+// pid and start time of every process. No text; good within one process only.
 [[nodiscard]] std::string reuse_key(const Query& query);
 
 // Likewise, and also without the request, the host and the port: who is asking.

@@ -36,6 +36,7 @@ struct Config {
     std::chrono::milliseconds timeout{500};
     std::size_t connections = 16;  // per worker
     std::size_t queue = 1024;      // per worker
+    std::chrono::milliseconds max_age{10000};
   } opa;
 
   struct Identity {

@@ -68,11 +68,13 @@ constexpr Key size_key(std::string_view name, std::string_view doc) {
   return key;
 }
 
-template <auto Section, auto Member, std::int64_t MostMilliseconds = 10 * kMinute>
+template <auto Section, auto Member, std::int64_t MostMilliseconds = 10 * kMinute,
+          std::int64_t LeastMilliseconds = 1>
 constexpr Key duration_key(std::string_view name, std::string_view doc) {
   Key key{.name = name, .doc = doc};
   key.set = [](Config& config, const Values& values) {
-    return read_duration(values[0], {milliseconds{1}, milliseconds{MostMilliseconds}},
+    return read_duration(values[0],
+                         {milliseconds{LeastMilliseconds}, milliseconds{MostMilliseconds}},
                          config.*Section.*Member);
   };
   key.get = [](const Config& config) { return Values{show(config.*Section.*Member)}; };
@@ -198,6 +200,10 @@ constexpr std::array kKeys{
     size_key<&C::opa, &C::Opa::queue>(
         "opa.queue",
         "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
+    duration_key<&C::opa, &C::Opa::max_age, 60 * kMinute, 0>(
+        "opa.max_age",
+        "The longest time for which an answer is given again without asking OPA, if the answer's "
+        "own `max_age` is longer; `0s`: OPA is asked each time."),
     entries_of(
         with_flag(list_key<&C::identity, &C::Identity::sandboxes, read_sandbox>(
                       "identity.sandboxes",

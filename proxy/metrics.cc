@@ -57,6 +57,11 @@ struct Metrics::Families {
                                    .Help("From asking OPA to its answer, or to giving up.")
                                    .Register(registry)
                                    .Add({}, kLatencies);
+  prometheus::Counter& reused = BuildCounter()
+                                    .Name("warder_answers_reused_total")
+                                    .Help("Requests for which an answer from before still held.")
+                                    .Register(registry)
+                                    .Add({});
   prometheus::Gauge& connections = BuildGauge()
                                        .Name("warder_connections")
                                        .Help("Client connections open now.")
@@ -109,6 +114,7 @@ void Metrics::set_abilities(const identity::Abilities& abilities) {
 
 void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }
 
+void Metrics::count_reused_answer() { families_->reused.Increment(); }
 void Metrics::connection_opened() { families_->connections.Increment(); }
 void Metrics::connection_closed() { families_->connections.Decrement(); }
 void Metrics::tunnel_opened() { families_->tunnels.Increment(); }

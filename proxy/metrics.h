@@ -27,6 +27,7 @@ class Metrics {
   void count_identity(const identity::Identity& identity);
   void set_abilities(const identity::Abilities& abilities);
   void observe_opa(std::chrono::microseconds took);
+  void count_reused_answer();
   void connection_opened();
   void connection_closed();
   void tunnel_opened();

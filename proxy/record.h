@@ -39,6 +39,7 @@ struct DecisionRecord {
   std::string reason;  // one sentence
   std::optional<std::string> policy;
   bool would_deny = false;
+  bool reused = false;  // an answer given before: decision_id is that of the question then
   std::optional<std::string> scope, method, grade, assurance, identity_reason, identity_detail;
   std::vector<std::string> causes;
   std::vector<std::string> holders;      // path of every holder, when no one name covers them

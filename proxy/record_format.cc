@@ -197,6 +197,7 @@ std::string format(const Stamp& stamp, const DecisionRecord& record, LogFormat f
   fields.add("via", &record.via);
   fields.add("policy", value_of(record.policy));
   fields.add("would_deny", record.would_deny);
+  fields.add("reused", record.reused);
   add_ids(fields, record.subject);
   fields.add("status", std::int64_t{record.status});
   fields.add("identity_us", value_of(record.identity_us));

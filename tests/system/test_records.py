@@ -14,7 +14,7 @@ from rig.world import BOXES, CLIENT_UID, FORBIDDEN, ORIGIN
 
 BOX = BOXES["box"][0]
 KEYS = """ts level event decision code reason binary pid uid host port kind scope method grade assurance
-decision_id request_id client status identity_us opa_us""".split()
+reused decision_id request_id client status identity_us opa_us""".split()
 
 
 def denied(warder, world, program, host="denied.test", space=None):

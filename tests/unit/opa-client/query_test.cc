@@ -195,7 +195,6 @@ const std::vector<Change>& changes_of_the_caller() {
       [](Query& q) { q.identity.assurance = "observed"; },
       [](Query& q) { q.identity.causes = {"traced"}; },
       [](Query& q) { q.identity.reason = ""; },
-      [](Query& q) { q.identity.detail = "d"; },
       [](Query& q) { q.identity.scope = "pid:7"; },
       [](Query& q) { q.identity.method = "bpf"; },
       [](Query& q) { q.identity.relays = false; },
@@ -243,6 +242,7 @@ TEST_CASE("query: one program asking again has the same keys", "[opa]") {
   const std::vector<Change> passing{
       [](Query& q) { q.request_id = "r-2"; },
       [](Query& q) { q.client.port = 43211; },
+      [](Query& q) { q.identity.detail = "global: 12 rows"; },
       [](Query& q) { q.identity.via[0].pid = 1; },
       [](Query& q) { q.identity.processes[0].pid = 1; },
       [](Query& q) { q.identity.processes[0].start_time = 1; },

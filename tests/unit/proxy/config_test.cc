@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 constexpr const char* kEverything = R"(
 listen: ["127.0.0.1:3128", "[::1]:3128"]
 admin: "unix:/run/warder/admin.sock"
-opa: { url: "unix:///run/opa.sock", path: "/v1/data/egress/decision", timeout: 250ms, connections: 4, queue: 9 }
+opa: { url: "unix:///run/opa.sock", path: "/v1/data/egress/decision", timeout: 250ms, connections: 4, queue: 9, max_age: 0s }
 identity:
   sandboxes: [{ pid: 469 }, { pidfile: "/run/a:b.pid" }, { cgroup: /a/b }, { container: 0123456789ab }]
   discover: true
@@ -55,6 +55,7 @@ TEST_CASE("every key of a file arrives") {
   CHECK_FALSE(config->admin->endpoint);
   CHECK(config->opa.url == "unix:///run/opa.sock");
   CHECK(config->opa.timeout == 250ms);
+  CHECK(config->opa.max_age == 0ms);
   CHECK(config->opa.connections == 4);
   using Kind = identity::SandboxSpec::Kind;
   CHECK(config->identity.sandboxes ==
@@ -141,6 +142,8 @@ TEST_CASE("wrong types and values are refused") {
       "opa: { path: \"/a?b\" }",
       "opa: { timeout: 500 }",
       "opa: { timeout: 0s }",
+      "opa: { max_age: 0 }",
+      "opa: { max_age: 61m }",
       "opa: { timeout: -1s }",
       "opa: { timeout: 1.5s }",
       "opa: { timeout: 1 s }",

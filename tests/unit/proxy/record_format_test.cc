@@ -55,7 +55,7 @@ TEST_CASE("a decision record has every agreed key, null where there is nothing")
         "reason",      "binary",     "pid",       "uid",    "host",        "port",
         "kind",        "scope",      "method",    "grade",  "causes",      "assurance",
         "decision_id", "request_id", "client",    "status", "identity_us", "opa_us",
-        "connector",   "sha256",     "container", "relays", "via"}) {
+        "connector",   "sha256",     "container", "relays", "via",         "reused"}) {
     CAPTURE(key);
     CHECK(json.HasMember(key));
   }

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "opa-client/decision.h"
+
+namespace warder::opa {
+
+// CLOCK_BOOTTIME: goes on while the machine sleeps, and nobody sets it.
+[[nodiscard]] std::chrono::nanoseconds boot_time();
+
+struct ReuseOptions {
+  std::chrono::milliseconds max_age;  // whatever an answer says; 0: nothing is reused
+  std::size_t entries = 4096;
+  std::size_t bytes = std::size_t{8} << 20;  // of keys and answers, about
+};
+
+// The answers that the policy allows to be given again, for a while. Only an allow is kept: one
+// that is more than an audit's would_deny, and says `max_age`. That is how long a change of policy
+// may go unnoticed; it is noticed earlier when any answer brings another `revision`, or none where
+// there was one: all is forgotten then. At a limit the answer used longest ago makes room.
+// A plain object of one thread.
+class AnswerReuse {
+ public:
+  using Clock = std::function<std::chrono::nanoseconds()>;
+
+  explicit AnswerReuse(ReuseOptions options, Clock now = boot_time);
+  AnswerReuse(const AnswerReuse&) = delete;
+  AnswerReuse& operator=(const AnswerReuse&) = delete;
+  ~AnswerReuse() = default;
+
+  // To be told of every answer, denials too, with the reuse_key() of its question. A denial takes
+  // the place of what was kept under the key.
+  void remember(const std::string& key, const Decision& decision);
+  // nullptr when there is none; good until the next call of either function.
+  [[nodiscard]] const Decision* find(const std::string& key);
+
+  [[nodiscard]] std::size_t size() const { return index_.size(); }
+
+ private:
+  struct Entry {
+    std::string key;
+    Decision decision;
+    std::chrono::nanoseconds good_until;
+    std::size_t bytes = 0;
+  };
+  using Order = std::list<Entry>;
+
+  void note_revision(const Decision& decision);
+  void erase(Order::iterator entry);
+
+  const ReuseOptions options_;
+  const Clock now_;
+  Order order_;                                                  // the last used first
+  std::unordered_map<std::string_view, Order::iterator> index_;  // keys are those of the entries
+  std::size_t bytes_ = 0;
+  std::optional<std::string> revision_;
+};
+
+}  // namespace warder::opa
