@@ -170,7 +170,14 @@ bool ClientHelloReader::feed(std::span<const char> bytes) {
     return finish(ClientHello::Kind::malformed, "OpenSSL is out of memory");
   }
   const int error = SSL_get_error(session_->ssl.get(), SSL_do_handshake(session_->ssl.get()));
-  if (error == SSL_ERROR_WANT_CLIENT_HELLO_CB) return true;
+  if (error == SSL_ERROR_WANT_CLIENT_HELLO_CB) {
+    size_ = fed_ - BIO_ctrl_pending(session_->input);
+    if (outcome_.kind != ClientHello::Kind::tls || SSL_has_pending(session_->ssl.get()) == 0) {
+      return true;
+    }
+    // A client has nothing to say in there; it could be a second ClientHello.
+    return finish(ClientHello::Kind::malformed, "its last record goes on behind it");
+  }
   if (error == SSL_ERROR_WANT_READ) {
     if (fed_ < kClientHelloBytes) return false;
     return finish(ClientHello::Kind::too_large,

@@ -63,6 +63,8 @@ class ClientHelloReader {
   [[nodiscard]] bool started() const { return fed_ > 0; }
   // After feed() returned true.
   [[nodiscard]] const ClientHello& outcome() const { return outcome_; }
+  // How many of the bytes are the ClientHello's records, where the outcome is one.
+  [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   struct Session;
@@ -71,6 +73,7 @@ class ClientHelloReader {
   std::unique_ptr<Session> session_;
   ClientHello outcome_;
   std::size_t fed_ = 0;
+  std::size_t size_ = 0;
 };
 
 }  // namespace warder::tls

@@ -22,7 +22,8 @@ const ClientHelloParser& parser() {
 
 struct Outcome {
   std::optional<ClientHello> hello;
-  std::size_t pieces_bytes = 0;  // fed until it was known
+  std::size_t fed = 0;  // until it was known
+  std::size_t size = 0;
 };
 
 Outcome read(std::string_view bytes, std::size_t piece) {
@@ -31,8 +32,10 @@ Outcome read(std::string_view bytes, std::size_t piece) {
   while (!bytes.empty() && !outcome.hello) {
     const std::string_view next = bytes.substr(0, piece);
     bytes.remove_prefix(next.size());
-    outcome.pieces_bytes += next.size();
-    if (reader.feed(next)) outcome.hello = reader.outcome();
+    outcome.fed += next.size();
+    if (!reader.feed(next)) continue;
+    outcome.hello = reader.outcome();
+    outcome.size = reader.size();
   }
   return outcome;
 }
@@ -70,11 +73,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     REQUIRE_THAT(cut->hello.has_value() == whole.hello.has_value());
     REQUIRE_THAT(!whole.hello || same(*cut->hello, *whole.hello));
   }
-  REQUIRE_THAT(bytewise.pieces_bytes <= kClientHelloBytes);
+  REQUIRE_THAT(bytewise.fed <= kClientHelloBytes);
   if (!whole.hello) return 0;
   check(*whole.hello, bytes);
+  if (whole.hello->kind == ClientHello::Kind::tls) {
+    REQUIRE_THAT(whole.size == bytewise.fed && bytewise.size == bytewise.fed);
+  }
   // Nothing behind it matters.
-  const Outcome alone = read(bytes.substr(0, bytewise.pieces_bytes), size);
+  const Outcome alone = read(bytes.substr(0, bytewise.fed), size);
   REQUIRE_THAT(alone.hello && same(*alone.hello, *whole.hello));
   return 0;
 }

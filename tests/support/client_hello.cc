@@ -1,6 +1,7 @@
 #include "tests/support/client_hello.h"
 
 #include <openssl/bio.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -61,6 +62,19 @@ std::string tls_records(const std::string& message, std::size_t bytes) {
     out += tls_record(22, message.substr(at, bytes));
   }
   return out;
+}
+
+std::string server_hello(bool retry) {
+  // The SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
+  std::string random(32, 'r');
+  if (retry) {
+    const std::string text = "HelloRetryRequest";
+    std::size_t size = 0;
+    REQUIRE(EVP_Q_digest(nullptr, "SHA256", nullptr, text.data(), text.size(),
+                         reinterpret_cast<unsigned char*>(random.data()), &size) == 1);
+  }
+  const std::string body = tls_number(0x0303) + random + '\0' + "\x13\x01" + '\0' + tls_number(0);
+  return std::string("\x02\x00", 2) + tls_number(body.size()) + body;
 }
 
 std::string plain_hello(const std::string& name) {

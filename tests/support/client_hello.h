@@ -17,6 +17,9 @@ namespace warder::testing {
 [[nodiscard]] std::string tls_records(const std::string& message, std::size_t bytes = 16384);
 [[nodiscard]] std::string tls_record(unsigned type, const std::string& body);
 
+// The beginning of a server's answer; with the random of a HelloRetryRequest.
+[[nodiscard]] std::string server_hello(bool retry);
+
 // All of it: a ClientHello with that name in one record.
 [[nodiscard]] std::string plain_hello(const std::string& name);
 

@@ -90,10 +90,12 @@ TEST_CASE("client hello: several records, down to one byte in each", "[tls]") {
 
 TEST_CASE("client hello: what follows it makes no difference", "[tls]") {
   const std::string early_data = tls_record(23, "early data") + "and what is no TLS at all";
-  const auto hello = read(plain_hello("a.example") + early_data);
-  REQUIRE(hello);
-  CHECK(hello->kind == Kind::tls);
-  CHECK(hello->server_name == "a.example");
+  const std::string alone = plain_hello("a.example");
+  ClientHelloReader reader(parser());
+  REQUIRE(reader.feed(alone + early_data));
+  CHECK(reader.outcome().kind == Kind::tls);
+  CHECK(reader.outcome().server_name == "a.example");
+  CHECK(reader.size() == alone.size());
 }
 
 TEST_CASE("client hello: of real clients", "[tls]") {
@@ -214,6 +216,8 @@ TEST_CASE("client hello: what is not well formed", "[tls]") {
   check_malformed(std::string("\x16\x02\x01", 3) + tls_number(message.size()) + message);
   check_malformed(std::string("\x16\x04\x01", 3) + tls_number(message.size()) + message);
   check_malformed(std::string("\x16\x03\x01\xff\xff", 5) + std::string(65535, 'x'));
+  check_malformed(tls_records(message + hello_message(server_name_extension("b.example"))));
+  check_malformed(tls_records(message + "\1"));
   // Other records before its end.
   const std::string begun = tls_records(message.substr(0, 20));
   const std::string rest = tls_records(message.substr(20));
