@@ -1,18 +1,12 @@
 // bench_identity [--quick] [--svg FILE] [--only AXIS]...
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -24,6 +18,7 @@
 #include "load.h"
 #include "net/loop.h"
 #include "net/socket.h"
+#include "own_network.h"
 #include "report.h"
 #include "resolver_run.h"
 #include "scenario.h"
@@ -53,19 +48,6 @@ std::optional<Options> parse(const std::vector<std::string>& arguments) {
       return std::nullopt;
   }
   return options;
-}
-
-// So that the sockets are ours alone. Before any thread is there.
-Result<void> enter_own_network() {
-  if (::unshare(CLONE_NEWNET) != 0)
-    return fail(Error{Errc::system, errno, "a network namespace of its own (needs root)"});
-  const net::UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (::ioctl(fd.get(), SIOCSIFFLAGS, &request) != 0)
-    return fail(Error{Errc::system, errno, "loopback up"});
-  return {};
 }
 
 // The clients run a file of their own, so that a right path is more than a right guess.
