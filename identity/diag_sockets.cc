@@ -37,12 +37,13 @@ void DiagReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) {
   if (!view) return ask_tables(place, i, why(view.error()), finding);
   const Question& question = questions_[i];
   // In our own namespace no socket has an address that isn't there, but for one that may fake any.
-  const auto bound =
-      place.ours && !question.maybe_local ? SockDiag::Bound::ignored : SockDiag::Bound::seen;
+  const auto bound = place.ours && !question.maybe_local ? SockDiag::Bound::ignored
+                     : at_once(effort_)                  ? SockDiag::Bound::seen_at_once
+                                                         : SockDiag::Bound::seen;
   const auto found = (*view)->find(question.ends, bound);
   if (!found) {
     const std::string reason = why(found.error());
-    views_.drop(place);
+    if (!at_once(effort_)) views_.drop(place);
     return ask_tables(place, i, reason, finding);
   }
   bool closed = false;
@@ -57,6 +58,10 @@ void DiagReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) {
 
 void DiagReader::ask_tables(const Place& place, std::size_t i, std::string_view reason,
                             ScopeFinding& finding) {
+  if (!may_wait(effort_)) {
+    finding.kind = ScopeFinding::Kind::unreadable;
+    return;
+  }
   tables_.ask(place, i, finding);
   finding.outcome += " (not by sock_diag: " + std::string(reason) + ")";
 }

@@ -13,12 +13,14 @@ namespace warder::identity {
 // Asks each namespace for exactly the wanted sockets; the procfs tables where it gives no answer.
 class DiagReader final : public ScopeReader {
  public:
-  // `views` outlives this.
-  explicit DiagReader(NamespaceViews& views) : views_(views) {}
+  // Both outlive this. At once no tables are read.
+  explicit DiagReader(NamespaceViews& views, Effort* effort = nullptr)
+      : views_(views), effort_(effort) {}
 
   void begin(std::span<const Question> questions) override;
   void ask(const Place& place, std::size_t i, ScopeFinding& finding) override;
   void ask_translated(const Place& place, std::size_t i, ScopeFinding& finding) override;
+  void directories_changed() override { tables_.directories_changed(); }
   void end(std::span<const Place> places) override { views_.keep_only(places); }
 
  private:
@@ -26,6 +28,7 @@ class DiagReader final : public ScopeReader {
                   ScopeFinding& finding);
 
   NamespaceViews& views_;
+  Effort* effort_;
   std::span<const Question> questions_;
   TableReader tables_;
 };
@@ -34,11 +37,11 @@ class DiagReader final : public ScopeReader {
 // can't be done.
 class DiagSockets final : public SocketFinder {
  public:
-  // As SocketTables; `views` outlives this too.
+  // As SocketTables; `views` and `effort` outlive this too.
   DiagSockets(int proc_root, const std::vector<Sandbox>& sandboxes,
               const std::vector<net::Endpoint>& aliases, LocalAddresses& local,
-              NamespaceViews& views, NamespaceScan* scan = nullptr)
-      : walk_(proc_root, sandboxes, aliases, local, scan), reader_(views) {}
+              NamespaceViews& views, NamespaceScan* scan = nullptr, Effort* effort = nullptr)
+      : walk_(proc_root, sandboxes, aliases, local, scan, effort), reader_(views, effort) {}
 
   [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections) override {
     return walk_.find(connections, reader_);

@@ -57,7 +57,7 @@ struct HolderScan {
   pid_t one_unreadable = 0;  // one of them, or 0 when none has a number
 };
 
-// Finds the processes that hold sockets. Belongs to one thread.
+// Finds the processes that hold sockets. Belongs to one thread at a time.
 class HolderFinder {
  public:
   // What was found of one socket; `who` outlives the call.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "identity/bpf/bpf_view.h"
+#include "identity/effort.h"
 #include "identity/hashed_resolver.h"
 #include "identity/host_sockets.h"
 #include "identity/kernel_holders.h"
@@ -23,34 +24,47 @@ namespace {
 class HostServices final : public Investigator {
  public:
   HostServices(net::UniqueFd proc_root, std::unique_ptr<Sandboxes> sandboxes,
-               const HostResolverOptions& options, std::unique_ptr<KernelView> view)
+               const HostResolverOptions& options, BpfView kernel)
       : proc_root_(std::move(proc_root)),
         sandboxes_(std::move(sandboxes)),
         aliases_(options.listener_aliases),
-        sockets_(proc_root_.get(), sandboxes_->list(), aliases_, options),
-        view_(std::move(view)),
+        sockets_(proc_root_.get(), sandboxes_->list(), aliases_, options, effort_),
+        view_(std::move(kernel.view)),
         walk_(proc_root_.get()),
-        counting_(kernel_holders(view_.get(), walk_)),
-        facts_(proc_root_.get(), sandboxes_->list(), FactsOptions{options.command_line}),
+        counting_(kernel_holders(view_.get(), walk_, effort_)),
+        facts_(proc_root_.get(), sandboxes_->list(), FactsOptions{options.command_line}, &effort_),
         rights_(proc_root_.get()),
-        investigator_(sockets_, holders(), facts_, rights_, Trace(options.trace)) {}
+        investigator_(sockets_, holders(), facts_, rights_, Trace(options.trace), &effort_),
+        quick_(sockets_.quick() && kernel.connectors && kernel.passes && !options.trace) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override {
     sandboxes_->refresh();
     return investigator_.look(connections);
   }
+  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection) override {
+    if (!quick_) return std::nullopt;
+    {
+      const Effort::AtOnce at_once(effort_);
+      sandboxes_->refresh(&effort_);
+    }
+    if (effort_.gave_up()) return std::nullopt;
+    return investigator_.look_at_once(connection);
+  }
   [[nodiscard]] const Abilities& abilities() const { return sockets_.abilities(); }
 
  private:
-  static std::unique_ptr<KernelHolders> kernel_holders(KernelView* view, HolderFinder& walk) {
+  static std::unique_ptr<KernelHolders> kernel_holders(KernelView* view, HolderFinder& walk,
+                                                       Effort& effort) {
     if (view == nullptr) return nullptr;
     return std::make_unique<KernelHolders>(
-        *view, walk, [](std::chrono::microseconds time) { std::this_thread::sleep_for(time); });
+        *view, walk, [](std::chrono::microseconds time) { std::this_thread::sleep_for(time); },
+        &effort);
   }
   HolderFinder& holders() {
     return counting_ ? static_cast<HolderFinder&>(*counting_) : static_cast<HolderFinder&>(walk_);
   }
 
+  Effort effort_;
   net::UniqueFd proc_root_;
   std::unique_ptr<Sandboxes> sandboxes_;
   std::vector<net::Endpoint> aliases_;
@@ -61,6 +75,7 @@ class HostServices final : public Investigator {
   ProcProcessFacts facts_;
   ProcRights rights_;
   ProcInvestigator investigator_;
+  const bool quick_;
 };
 
 }  // namespace
@@ -75,10 +90,11 @@ Result<HostResolver> make_host_resolver(HostResolverOptions options) {
   BpfView kernel;
   if (options.lookup == HostResolverOptions::Lookup::automatic)
     kernel = open_bpf_view(proc_root->get());
+  const Abilities of_kernel = kernel.abilities;
   auto services = std::make_unique<HostServices>(std::move(*proc_root), std::move(*sandboxes),
-                                                 options, std::move(kernel.view));
+                                                 options, std::move(kernel));
   Abilities abilities = services->abilities();
-  abilities.insert(abilities.end(), kernel.abilities.begin(), kernel.abilities.end());
+  abilities.insert(abilities.end(), of_kernel.begin(), of_kernel.end());
   std::unique_ptr<Resolver> resolver = std::make_unique<QueuedResolver>(
       std::move(services), QueueLimits{options.max_waiting, options.deadline});
   if (options.hash.enabled) {

@@ -49,7 +49,8 @@ struct HostResolver {
 };
 
 // The resolver of this host: per-PID scopes, then the global one, then discovered ones; sock_diag
-// or the procfs tables; the kernel's own records or a walk of /proc/<pid>/fd. One thread of its own
+// or the procfs tables; the kernel's own records or a walk of /proc/<pid>/fd. Where the kernel
+// tells all in a few microseconds, on the thread of the lookup's loop; else one thread of its own
 // looks, once for all lookups that were waiting when it began.
 [[nodiscard]] Result<HostResolver> make_host_resolver(HostResolverOptions options);
 

@@ -29,20 +29,21 @@ Ability enter_ability(const Result<void>& checked) {
 
 HostSockets::HostSockets(int proc_root, const std::vector<Sandbox>& sandboxes,
                          const std::vector<net::Endpoint>& aliases,
-                         const HostResolverOptions& options) {
+                         const HostResolverOptions& options, Effort& effort) {
   if (options.discover) {
     NamespaceScan::Options scan;
     scan.any_owner = options.discover_user_namespaces;
     scan_ = std::make_unique<NamespaceScan>(proc_root, scan);
   }
   if (options.lookup == HostResolverOptions::Lookup::automatic) {
-    views_ = std::make_unique<EnteredNamespaces>(proc_root);
+    views_ = std::make_unique<EnteredNamespaces>(proc_root, &effort);
     const Result<void> diag = views_->check_own();
     abilities_.push_back(sock_diag_ability(diag));
     abilities_.push_back(enter_ability(views_->check_entering()));
     if (diag)
       finder_ = std::make_unique<DiagSockets>(proc_root, sandboxes, aliases, local_, *views_,
-                                              scan_.get());
+                                              scan_.get(), &effort);
+    quick_ = diag.has_value();
   }
   if (!finder_)
     finder_ = std::make_unique<SocketTables>(proc_root, sandboxes, aliases, local_, scan_.get());

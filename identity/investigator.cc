@@ -89,6 +89,23 @@ struct ProcInvestigator::Case {
   }
 };
 
+std::optional<Identity> Investigator::look_at_once(const Connection& /*connection*/) {
+  return std::nullopt;
+}
+
+std::optional<Identity> ProcInvestigator::look_at_once(const Connection& connection) {
+  if (effort_ == nullptr) return std::nullopt;
+  const Effort::AtOnce at_once(*effort_);
+  Case one;
+  one.connection = &connection;
+  Case* const pointer = &one;
+  attempt({&pointer, 1});
+  if (one.reason || effort_->gave_up()) return std::nullopt;
+  Identity identity = conclude(one);
+  if (effort_->gave_up()) return std::nullopt;
+  return identity;
+}
+
 std::vector<Identity> ProcInvestigator::look(std::span<const Connection> connections) {
   std::vector<Case> cases(connections.size());
   std::vector<Case*> open;
@@ -141,13 +158,14 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
     if (!one->reason) read_facts(*one);
   }
   std::erase_if(found, [](const Case* one) { return one->reason.has_value(); });
+  if (gave_up(effort_)) return;
   if (!found.empty()) verify(found);
 }
 
 // A table can leave out rows while it changes: what is in none is looked for a second time.
 void ProcInvestigator::search(std::span<Case* const> cases, bool again) {
   std::vector<Case*> wanted(cases.begin(), cases.end());
-  for (int i = 0; i < 2 && !wanted.empty(); ++i) {
+  for (int i = 0; i < 2 && !wanted.empty() && (i == 0 || may_wait(effort_)); ++i) {
     std::vector<Connection> connections;
     connections.reserve(wanted.size());
     for (const Case* const one : wanted) connections.push_back(*one->connection);
@@ -340,6 +358,7 @@ void ProcInvestigator::add_relays(const Case& one, Identity& identity) {
     known &= found.who.accepted_known;
     accepted.insert(accepted.end(), found.who.accepted.begin(), found.who.accepted.end());
   }
+  if (!accepted.empty() && !may_wait(effort_)) return;
   relays_.find(accepted, known, identity);
 }
 

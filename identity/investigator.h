@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/holder_finder.h"
 #include "identity/identity.h"
 #include "identity/process_facts.h"
@@ -17,11 +18,16 @@
 namespace warder::identity {
 
 // Looks for the owners of many connections in one go, reading what it can for all of them at once.
+// Called by one thread at a time, with everything it did before seen by that thread.
 class Investigator {
  public:
   virtual ~Investigator() = default;
   // One identity for each connection, in order. Blocks; always called on one thread.
   [[nodiscard]] virtual std::vector<Identity> look(std::span<const Connection> connections) = 0;
+  // What look() would answer, where a bounded number of questions to the kernel, none of which
+  // waits for anybody, is enough for it: some 10 us. nullopt where more is needed, and where there
+  // is no owner to tell of. Any thread.
+  [[nodiscard]] virtual std::optional<Identity> look_at_once(const Connection& connection);
 };
 
 // What stands in the way of looking into other processes, in a few words; empty when nothing does.
@@ -35,17 +41,20 @@ class Rights {
 // the next is read. What changed is looked at once more from the beginning, and then given up.
 class ProcInvestigator final : public Investigator {
  public:
-  // All outlive this.
+  // All outlive this. `effort` is the others' too; without one nothing is looked at at once.
   ProcInvestigator(SocketFinder& sockets, HolderFinder& holders, ProcessFacts& facts,
-                   Rights& rights, Trace trace = {})
+                   Rights& rights, Trace trace = {}, Effort* effort = nullptr)
       : sockets_(sockets),
         holders_(holders),
         facts_(facts),
         rights_(rights),
         relays_(sockets, holders, facts),
-        trace_(std::move(trace)) {}
+        trace_(std::move(trace)),
+        effort_(effort) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
+  // Tells no steps.
+  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection) override;
 
  private:
   struct Case;
@@ -69,6 +78,7 @@ class ProcInvestigator final : public Investigator {
   Rights& rights_;
   RelayFinder relays_;
   Trace trace_;
+  Effort* effort_;
 };
 
 // The grade of `processes`, which hold `sockets` different sockets. Neither is empty or 0.

@@ -22,6 +22,8 @@ constexpr std::size_t kSingly = 32;
 // Connections of the holders that are looked up in the record.
 constexpr std::size_t kAskedOthers = 64;
 constexpr std::size_t kAccepted = 16;
+// Of one process, where it must not take long: 30 ns each.
+constexpr std::uint32_t kDescriptorsAtOnce = 2048;
 
 // Settled: nothing is left over, and either it was one instant or it stayed so. Two descriptors are
 // not read at once: one reference that moves between them would stand for two.
@@ -86,8 +88,8 @@ std::optional<std::string> other_tasks(const std::vector<Holder>& before,
 
 }  // namespace
 
-KernelHolders::KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep)
-    : view_(view), fallback_(fallback), sleep_(std::move(sleep)) {}
+KernelHolders::KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep, Effort* effort)
+    : view_(view), fallback_(fallback), sleep_(std::move(sleep)), effort_(effort) {}
 
 HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   HolderScan scan;
@@ -104,7 +106,7 @@ HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   for (Count& count : counts)
     if (count.settled) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   std::erase_if(counts, [](const Count& count) { return count.settled; });
-  if (counts.empty()) return scan;
+  if (counts.empty() || !may_wait(effort_)) return scan;
   const auto counted = settle_everywhere(counts);
   if (!counted && counted.error().code == Errc::overloaded) {
     give_up(counts, describe(counted.error()), scan);
@@ -127,12 +129,16 @@ void KernelHolders::ask_connector(Count& count) {
   count.who.connector = *connector;
 }
 
+std::uint32_t KernelHolders::descriptor_limit() const {
+  return at_once(effort_) ? kDescriptorsAtOnce : 0;
+}
+
 void KernelHolders::settle_at_connector(pid_t pid, std::vector<Count*> open) {
   std::vector<std::uint64_t> inodes;
   for (int look = 0; look < 2 && !open.empty(); ++look) {
     inodes.clear();
     for (const Count* const count : open) inodes.push_back(count->socket.inode);
-    const auto pass = view_.pass(inodes, pid, true);
+    const auto pass = view_.pass(inodes, {pid, true, descriptor_limit()});
     if (!pass) return;
     auto accounts = accounts_of(*pass);
     std::optional<Accepted> accepted;
@@ -168,7 +174,7 @@ Result<void> KernelHolders::settle_everywhere(std::vector<Count>& counts) {
     if (pause.count() > 0) sleep_(pause);
     inodes.clear();
     for (const Count* const count : open) inodes.push_back(count->socket.inode);
-    const auto pass = view_.pass(inodes, 0, false);
+    const auto pass = view_.pass(inodes, {});
     if (!pass) return fail(pass.error());
     auto accounts = accounts_of(*pass);
     for (Count* const count : open) {
@@ -241,7 +247,7 @@ void KernelHolders::look_for_accepted(std::vector<Count>& counts) {
       const pid_t pid = who.holders[i].pid;
       auto found = known.find(pid);
       if (found == known.end()) {
-        const auto pass = view_.pass({&count.socket.inode, 1}, pid, true);
+        const auto pass = view_.pass({&count.socket.inode, 1}, {pid, true});
         found = known.emplace(pid, pass ? accepted_among(*pass) : Accepted{{}, false}).first;
       }
       add_accepted(found->second.sockets, found->second.known, count.socket, who);
@@ -279,7 +285,7 @@ Result<ReferenceAccounts> KernelHolders::look_again(std::span<Check* const> chec
   }
   SocketPass all;
   for (const auto& [pid, inodes] : wanted) {
-    auto one = view_.pass(inodes, pid, false);
+    auto one = view_.pass(inodes, {pid, false, descriptor_limit()});
     if (!one) return fail(std::move(one.error()));
     for (HeldDescriptor& held : one->held) held.task += all.tasks.size();
     std::move(one->tasks.begin(), one->tasks.end(), std::back_inserter(all.tasks));
@@ -295,12 +301,13 @@ std::vector<std::optional<std::string>> KernelHolders::changed(std::span<const S
   for (std::size_t i = 0; i < before.size(); ++i) {
     checks[i].before = &before[i];
     if (before[i].who->proof == SocketHolders::Proof::uncounted)
-      checks[i].changed = fallback_.changed(before[i].socket, *before[i].who);
+      checks[i].changed = may_wait(effort_) ? fallback_.changed(before[i].socket, *before[i].who)
+                                            : std::optional<std::string>("not looked at again");
     else
       open.push_back(&checks[i]);
   }
   for (const microseconds pause : kPauses) {
-    if (open.empty()) break;
+    if (open.empty() || (pause.count() > 0 && !may_wait(effort_))) break;
     if (pause.count() > 0) sleep_(pause);
     auto accounts = look_again(open);
     for (Check* const check : open)

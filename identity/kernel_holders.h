@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/holder_finder.h"
 #include "identity/kernel_view.h"
 #include "identity/reference_account.h"
@@ -15,14 +16,16 @@ namespace warder::identity {
 
 // Proves who has a socket by counting: one pass over the process that connected, and, when that
 // leaves references over or nobody recorded the connect, passes over all processes, for all such
-// sockets at once. Belongs to one thread.
+// sockets at once. Belongs to one thread at a time. At once (Effort) one pass over the process that
+// connected is all that is done.
 class KernelHolders final : public HolderFinder {
  public:
   using Sleep = std::function<void(std::chrono::microseconds)>;
 
   // `view` and `fallback` outlive this. Where the view fails, the fallback is asked instead and
-  // nothing is proven. `sleep`: what passes the time between two looks at moving counts.
-  KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep);
+  // nothing is proven. `sleep`: what passes the time between two looks at moving counts. `effort`
+  // outlives this too.
+  KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep, Effort* effort = nullptr);
 
   [[nodiscard]] HolderScan find(std::span<const FoundSocket> sockets) override;
   using HolderFinder::changed;
@@ -47,6 +50,7 @@ class KernelHolders final : public HolderFinder {
   struct Check;
 
   void ask_connector(Count& count);
+  [[nodiscard]] std::uint32_t descriptor_limit() const;
   // One pass for all the sockets that one process connected.
   void settle_at_connector(pid_t pid, std::vector<Count*> open);
   [[nodiscard]] Result<void> settle_everywhere(std::vector<Count>& counts);
@@ -59,6 +63,7 @@ class KernelHolders final : public HolderFinder {
   KernelView& view_;
   HolderFinder& fallback_;
   Sleep sleep_;
+  Effort* effort_;
 };
 
 }  // namespace warder::identity

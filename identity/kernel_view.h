@@ -89,7 +89,17 @@ struct SocketPass {
   bool others_complete = true;      // false where the limit was reached
 };
 
-// Belongs to one thread.
+// What a pass goes over, and what it tells.
+struct PassScope {
+  pid_t pid = 0;  // one process, in our PID namespace; 0: all
+  // The other TCP sockets of that one process too.
+  bool others = false;
+  // Of all files, wanted or not, that are looked at. One more is an error (overloaded). 0: no
+  // limit.
+  std::uint32_t most_descriptors = 0;
+};
+
+// Belongs to one thread at a time.
 class KernelView {
  public:
   virtual ~KernelView() = default;
@@ -98,11 +108,10 @@ class KernelView {
   // kernel itself connected. Errors: system.
   [[nodiscard]] virtual Result<std::optional<Connector>> connector(std::uint64_t cookie) = 0;
 
-  // Every descriptor of `inodes` in the tables of all threads of process `pid` (in our PID
-  // namespace), or of all processes with pid 0. A process that is gone holds nothing.
-  // With `others` the other TCP sockets of that one process too. Errors: system.
-  [[nodiscard]] virtual Result<SocketPass> pass(std::span<const std::uint64_t> inodes, pid_t pid,
-                                                bool others) = 0;
+  // Every descriptor of `inodes` in the tables of all threads of the processes. A process that is
+  // gone holds nothing. Errors: overloaded, for a pass that tells or goes over too much; system.
+  [[nodiscard]] virtual Result<SocketPass> pass(std::span<const std::uint64_t> inodes,
+                                                const PassScope& scope) = 0;
 };
 
 }  // namespace warder::identity

@@ -8,7 +8,8 @@
 
 namespace warder::identity {
 
-// A map of at most `limit` entries; the one used longest ago makes room. Belongs to one thread.
+// A map of at most `limit` entries; the one used longest ago makes room. Belongs to one thread at a
+// time.
 template <class Key, class Value, class Hash = std::hash<Key>>
 class Lru {
  public:

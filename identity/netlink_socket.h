@@ -13,7 +13,7 @@
 namespace warder::identity {
 
 // A netlink socket that talks to the kernel only, in the network namespace where it was opened,
-// whatever namespace the thread is in later. Belongs to one thread.
+// whatever namespace the thread is in later. Belongs to one thread at a time.
 class NetlinkSocket {
  public:
   // In the calling thread's network namespace. Errors: those of socket(2), bind(2), connect(2).

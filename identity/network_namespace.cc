@@ -61,8 +61,8 @@ Result<void> in_network_namespace(int target, int home, const std::function<void
   return {};
 }
 
-EnteredNamespaces::EnteredNamespaces(int proc_root)
-    : home_(open_namespace(proc_root, "thread-self/ns/net")) {
+EnteredNamespaces::EnteredNamespaces(int proc_root, Effort* effort)
+    : effort_(effort), home_(open_namespace(proc_root, "thread-self/ns/net")) {
   auto own = NamespaceSockets::open();
   if (own) own_ = std::move(*own);
 }
@@ -80,6 +80,7 @@ Result<void> EnteredNamespaces::check_entering() const {
 Result<NamespaceView*> EnteredNamespaces::view(const Place& place) {
   if (place.ours) {
     if (!own_) {
+      if (!may_wait(effort_)) return left_undone();
       auto own = NamespaceSockets::open();
       if (!own) return fail(std::move(own.error()));
       own_ = std::move(*own);
@@ -90,6 +91,7 @@ Result<NamespaceView*> EnteredNamespaces::view(const Place& place) {
     return fail(Errc::not_permitted, "its network namespace can't be told");
   for (const Entered& entered : entered_)
     if (entered.network_namespace == *place.network_namespace) return entered.view.get();
+  if (!may_wait(effort_)) return left_undone();
   auto view = enter(place);
   if (!view) return fail(std::move(view.error()));
   return entered_.emplace_back(Entered{*place.network_namespace, std::move(*view)}).view.get();

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/netlink_messages.h"
 #include "identity/netlink_socket.h"
 #include "identity/place.h"
@@ -15,7 +16,7 @@
 
 namespace warder::identity {
 
-// What one network namespace says of connections. Belongs to one thread.
+// What one network namespace says of connections. Belongs to one thread at a time.
 class NamespaceView {
  public:
   virtual ~NamespaceView() = default;
@@ -66,11 +67,13 @@ class NamespaceViews {
   virtual void keep_only(std::span<const Place> places) = 0;
 };
 
-// Goes into each namespace once and keeps what it opened there.
+// Goes into each namespace once and keeps what it opened there, which any thread may use then. At
+// once (Effort) it goes into none.
 class EnteredNamespaces final : public NamespaceViews {
  public:
   // `proc_root` is an open directory. The calling thread is in our own namespace.
-  explicit EnteredNamespaces(int proc_root);
+  // `effort` outlives this.
+  explicit EnteredNamespaces(int proc_root, Effort* effort = nullptr);
 
   // Whether our own namespace can be asked, and `proc_root` is of the same one.
   [[nodiscard]] Result<void> check_own() const;
@@ -88,6 +91,7 @@ class EnteredNamespaces final : public NamespaceViews {
     std::uint64_t network_namespace;
     std::unique_ptr<NamespaceView> view;
   };
+  Effort* effort_;
   Result<net::UniqueFd> home_;
   std::unique_ptr<NamespaceView> own_;
   std::vector<Entered> entered_;

@@ -143,21 +143,23 @@ Result<FileId> file_id(int at, const std::string& path) {
   return file_id_of(at, path.c_str(), 0, path);
 }
 
-Result<net::UniqueFd> open_in_root(int root, const std::string& path) {
+Result<net::UniqueFd> open_in_root(int root, const std::string& path, PathLookup lookup) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+  if (lookup == PathLookup::cached) how.resolve |= RESOLVE_CACHED;
   // openat2(2): EAGAIN is a rename somewhere on the system during the look-up; to be tried again.
   for (int attempt = 0;; ++attempt) {
     net::UniqueFd fd(
         static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
     if (fd) return fd;
-    if ((errno != EAGAIN && errno != EINTR) || attempt == 16) return failed(path);
+    const bool again = errno == EINTR || (errno == EAGAIN && lookup == PathLookup::whole);
+    if (!again || attempt == 16) return failed(path);
   }
 }
 
-Result<FileId> file_id_in_root(int root, const std::string& path) {
-  const auto fd = open_in_root(root, path);
+Result<FileId> file_id_in_root(int root, const std::string& path, PathLookup lookup) {
+  const auto fd = open_in_root(root, path, lookup);
   if (!fd) return fail(fd.error());
   return file_id_of(fd->get(), "", AT_EMPTY_PATH, path);
 }

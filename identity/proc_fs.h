@@ -40,11 +40,18 @@ namespace warder::identity {
 // (AT_STATX_DONT_SYNC): the owner of a FUSE mount must not be able to hold us up.
 [[nodiscard]] Result<FileId> file_id(int at, const std::string& path);
 
+// How far a path is followed: a file system may make us wait for an answer, the one of a FUSE mount
+// for ever, or only what the kernel itself has cached is looked at, and anything else is an error
+// (EAGAIN, or EINVAL before Linux 5.12).
+enum class PathLookup { whole, cached };
+
 // The file that `path` names below `root`, as a process with that root would see it; links in
 // `path` are an error (ELOOP): the kernel's name of a running image has none.
-[[nodiscard]] Result<FileId> file_id_in_root(int root, const std::string& path);
+[[nodiscard]] Result<FileId> file_id_in_root(int root, const std::string& path,
+                                             PathLookup lookup = PathLookup::whole);
 // The same, opened (O_PATH).
-[[nodiscard]] Result<net::UniqueFd> open_in_root(int root, const std::string& path);
+[[nodiscard]] Result<net::UniqueFd> open_in_root(int root, const std::string& path,
+                                                 PathLookup lookup = PathLookup::whole);
 
 // At most the first `limit` bytes of a file. What goes beyond is left out.
 [[nodiscard]] Result<std::string> read_beginning(int at, const std::string& path,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "identity/cgroup_path.h"
@@ -73,21 +74,6 @@ Result<bool> any_thread_traced(int process) {
   return traced;
 }
 
-bool exists_in(const std::vector<int>& roots, const std::string& path) {
-  return std::any_of(roots.begin(), roots.end(),
-                     [&](int root) { return file_id_in_root(root, path).has_value(); });
-}
-
-// -1 when it is in none of them.
-int root_with(const std::vector<int>& roots, const std::string& path, const FileId& image) {
-  if (!path.starts_with('/')) return -1;
-  const auto found = std::find_if(roots.begin(), roots.end(), [&](int root) {
-    const auto there = file_id_in_root(root, path);
-    return there && *there == image;
-  });
-  return found == roots.end() ? -1 : *found;
-}
-
 }  // namespace
 
 std::size_t ProcProcessFacts::TaskHash::operator()(const KernelTask& task) const {
@@ -96,10 +82,11 @@ std::size_t ProcProcessFacts::TaskHash::operator()(const KernelTask& task) const
 }
 
 ProcProcessFacts::ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sandboxes,
-                                   FactsOptions options)
+                                   FactsOptions options, Effort* effort)
     : proc_root_(proc_root),
       options_(options),
-      roots_(proc_root, sandboxes),
+      effort_(effort),
+      roots_(proc_root, sandboxes, effort),
       known_(kKnownLimit),
       ancestor_paths_(kAncestorPathLimit) {}
 
@@ -108,6 +95,7 @@ Result<Vitals> ProcProcessFacts::vitals(const Holder& holder) {
     if (const Known* const known = known_.find(holder.pid))
       if (known->task == holder.kernel->task)
         return Vitals{known->facts.start_time, known->facts.image};
+  if (!may_wait(effort_)) return left_undone();
   const auto process = open_directory(proc_root_, std::to_string(holder.pid));
   if (!process) return fail(process.error());
   const auto stat = read_stat(process->get());
@@ -139,12 +127,15 @@ Result<Process> ProcProcessFacts::read(const Holder& holder) {
 Result<ProcProcessFacts::Known*> ProcProcessFacts::look_up(const Holder& holder) {
   const auto now = Clock::now();
   Known* known = holder.kernel ? known_.find(holder.pid) : nullptr;
-  if (known == nullptr || !(known->task == holder.kernel->task)) {
+  const bool same = known != nullptr && known->task == holder.kernel->task;
+  if (same && now - known->refreshed <= kAge) return known;
+  if (!may_wait(effort_)) return left_undone();
+  if (!same) {
     auto read = read_all(holder);
     if (!read) return fail(std::move(read.error()));
     known = &known_.put(holder.pid, std::move(*read));
     known->refreshed = now;
-  } else if (now - known->refreshed > kAge) {
+  } else {
     const auto process = open_directory(proc_root_, std::to_string(holder.pid));
     if (!process) return fail(process.error());
     auto refreshed = refresh(process->get(), *known);
@@ -250,6 +241,8 @@ const std::optional<std::string>& ProcProcessFacts::path_of(const KernelTask& ta
   const auto now = Clock::now();
   if (const AncestorPath* const known = ancestor_paths_.find(task))
     if (known->path || now - known->read <= kAge) return known->path;
+  static const std::optional<std::string> kUnknown;
+  if (!may_wait(effort_)) return kUnknown;
   return ancestor_paths_.put(task, {read_path_of(task), now}).path;
 }
 
@@ -260,6 +253,30 @@ std::optional<std::string> ProcProcessFacts::read_path_of(const KernelTask& task
   const auto stat = read_stat(directory->get());
   if (!path || !stat || !started_then(task, stat->start_time)) return std::nullopt;
   return std::move(*path);
+}
+
+// The file of that name below `root`. At once a name that the kernel has not cached is left undone.
+std::optional<FileId> ProcProcessFacts::file_at(int root, const std::string& path) {
+  const bool cached = at_once(effort_);
+  const auto there = file_id_in_root(root, path, cached ? PathLookup::cached : PathLookup::whole);
+  if (there) return *there;
+  const int error = there.error().sys_errno;
+  if (cached && (error == EAGAIN || error == EINVAL)) (void)may_wait(effort_);
+  return std::nullopt;
+}
+
+bool ProcProcessFacts::exists_in(const std::vector<int>& roots, const std::string& path) {
+  return std::any_of(roots.begin(), roots.end(),
+                     [&](int root) { return file_at(root, path).has_value(); });
+}
+
+// -1 when it is in none of them.
+int ProcProcessFacts::root_with(const std::vector<int>& roots, const std::string& path,
+                                const FileId& image) {
+  if (!path.starts_with('/')) return -1;
+  const auto found = std::find_if(roots.begin(), roots.end(),
+                                  [&](int root) { return file_at(root, path) == image; });
+  return found == roots.end() ? -1 : *found;
 }
 
 void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes) {
@@ -290,11 +307,12 @@ void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes
   if (root_with(roots, process.path, process.image) >= 0) process.binary = process.path;
 }
 
-bool ProcProcessFacts::writable(const Process& process, int root, Known& known) const {
+bool ProcProcessFacts::writable(const Process& process, int root, Known& known) {
   const auto now = Clock::now();
   if (known.writable_read.time_since_epoch().count() != 0 &&
       known.writable_name == process.binary && now - known.writable_read <= kAge)
     return known.facts.image_writable;
+  if (!may_wait(effort_)) return true;
   // Capabilities in another user namespace count for the files of its users only; what those own
   // they may change anyway.
   const bool capable = !roots_.user_namespaces() || known.user_namespace == 0 ||

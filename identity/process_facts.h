@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/holder_finder.h"
 #include "identity/identity.h"
 #include "identity/lru.h"
@@ -40,7 +41,9 @@ struct FactsOptions {
   bool command_line = false;  // read it
 };
 
-// From procfs, and from what the kernel said of a holder where it was asked. Belongs to one thread.
+// From procfs, and from what the kernel said of a holder where it was asked. Belongs to one thread
+// at a time. At once (Effort) only what is kept is told, and no path is looked up but in what the
+// kernel has cached of the file system.
 // What holds for one process between two calls of execve(2) (path, image, start time) is kept by
 // its KernelTask, and give_name() still looks the path up each time; what may change without one
 // (cgroup, groups, command line, permissions of the image) is kept for a second. A bounded number
@@ -57,8 +60,9 @@ struct FactsOptions {
 // same process ("sh -c", "env"), that is one in between too.
 class ProcProcessFacts final : public ProcessFacts {
  public:
-  // Both outlive this. `proc_root` is an open directory; our own root is self/root below it.
-  ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sandboxes, FactsOptions options = {});
+  // All outlive this. `proc_root` is an open directory; our own root is self/root below it.
+  ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sandboxes, FactsOptions options = {},
+                   Effort* effort = nullptr);
 
   // Of a holder that the kernel told about and read() has read: what was read then. Whether it is
   // still the same between two calls of execve(2) is for HolderFinder::changed().
@@ -94,7 +98,7 @@ class ProcProcessFacts final : public ProcessFacts {
   void name_ancestors(const KernelFacts& kernel, Process& process);
   [[nodiscard]] const std::optional<std::string>& path_of(const KernelTask& task);
   [[nodiscard]] std::optional<std::string> read_path_of(const KernelTask& task) const;
-  [[nodiscard]] bool writable(const Process& process, int root, Known& known) const;
+  [[nodiscard]] bool writable(const Process& process, int root, Known& known);
 
   struct AncestorPath {
     std::optional<std::string> path;  // none: it could not be read, and may be tried again later
@@ -104,8 +108,14 @@ class ProcProcessFacts final : public ProcessFacts {
     std::size_t operator()(const KernelTask& task) const;
   };
 
+  [[nodiscard]] std::optional<FileId> file_at(int root, const std::string& path);
+  [[nodiscard]] int root_with(const std::vector<int>& roots, const std::string& path,
+                              const FileId& image);
+  [[nodiscard]] bool exists_in(const std::vector<int>& roots, const std::string& path);
+
   int proc_root_;
   FactsOptions options_;
+  Effort* effort_;
   TrustedRoots roots_;
   Lru<pid_t, Known> known_;
   Lru<KernelTask, AncestorPath, TaskHash> ancestor_paths_;

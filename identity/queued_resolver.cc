@@ -1,5 +1,6 @@
 #include "identity/queued_resolver.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -7,6 +8,14 @@
 
 namespace warder::identity {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A look at once takes some 10 us. Whatever made one take longer than this may make the next so
+// too, and the loop has others to serve: it is held up a small part of the time at most.
+constexpr std::chrono::milliseconds kSlow{2};
+constexpr int kPauseFactor = 8;
+constexpr std::chrono::seconds kLongestPause{1};
 
 Identity failed_lookup(std::string detail) {
   Identity identity;
@@ -64,14 +73,12 @@ class QueuedResolver::QueuedLookup final : public Lookup {
   }
   ~QueuedLookup() override { ticket_->cancel(); }
 
-  void start_deadline(std::chrono::steady_clock::time_point at,
-                      std::chrono::milliseconds deadline) {
+  void start_deadline(Clock::time_point at, std::chrono::milliseconds deadline) {
     timer_.emplace(loop_, [ticket = ticket_, deadline] {
       Ticket::answer(ticket,
                      failed_lookup("no answer within " + std::to_string(deadline.count()) + " ms"));
     });
-    timer_->start(
-        std::chrono::ceil<std::chrono::milliseconds>(at - std::chrono::steady_clock::now()));
+    timer_->start(std::chrono::ceil<std::chrono::milliseconds>(at - Clock::now()));
   }
 
   void deliver(Identity identity) {
@@ -85,6 +92,25 @@ class QueuedResolver::QueuedLookup final : public Lookup {
   net::Loop& loop_;
   Callback callback_;
   std::optional<net::Timer> timer_;
+};
+
+// One that needs nothing any more but to hand on its answer in a later turn of the loop. All of it
+// is of the loop's thread.
+class QueuedResolver::AnsweredLookup final : public Lookup {
+ public:
+  AnsweredLookup(net::Loop& loop, std::function<void()> hand_on)
+      : hand_on_(std::make_shared<std::function<void()>>(std::move(hand_on))) {
+    loop.post([hand_on = hand_on_] {
+      // Moved out first: it may destroy this lookup.
+      if (const auto once = std::exchange(*hand_on, nullptr)) once();
+    });
+  }
+  ~AnsweredLookup() override { *hand_on_ = nullptr; }
+  AnsweredLookup(const AnsweredLookup&) = delete;
+  AnsweredLookup& operator=(const AnsweredLookup&) = delete;
+
+ private:
+  std::shared_ptr<std::function<void()>> hand_on_;
 };
 
 void QueuedResolver::Ticket::answer(const std::shared_ptr<Ticket>& ticket, Identity identity) {
@@ -105,7 +131,7 @@ void QueuedResolver::Ticket::answer(const std::shared_ptr<Ticket>& ticket, Ident
 
 void QueuedResolver::Ticket::arm(const std::shared_ptr<Ticket>& ticket,
                                  std::chrono::milliseconds deadline) {
-  const auto at = std::chrono::steady_clock::now() + deadline;
+  const auto at = Clock::now() + deadline;
   const std::lock_guard lock(ticket->mutex_);
   if (ticket->loop_ == nullptr) return;
   ticket->loop_->post([ticket, at, deadline] {
@@ -119,7 +145,7 @@ void QueuedResolver::Ticket::arm(const std::shared_ptr<Ticket>& ticket,
 }
 
 QueuedResolver::QueuedResolver(std::unique_ptr<Investigator> investigator, QueueLimits limits)
-    : investigator_(std::move(investigator)), limits_(limits), thread_([this] { work(); }) {}
+    : limits_(limits), investigator_(std::move(investigator)), thread_([this] { work(); }) {}
 
 QueuedResolver::~QueuedResolver() {
   std::deque<std::shared_ptr<Ticket>> dropped;
@@ -132,8 +158,38 @@ QueuedResolver::~QueuedResolver() {
   thread_.join();
 }
 
+// What begins here begins after the call, as a confirmation needs it: nothing is shared with a look
+// that has begun.
+std::optional<Identity> QueuedResolver::look_at_once(const Connection& connection) {
+  {
+    // The thread and those that wait for it come first.
+    const std::lock_guard lock(mutex_);
+    if (busy_ || !waiting_.empty()) return std::nullopt;
+  }
+  const std::unique_lock looking(looking_, std::try_to_lock);
+  if (!looking) return std::nullopt;
+  const auto begin = Clock::now();
+  if (begin < slow_until_) return std::nullopt;
+  auto identity = investigator_->look_at_once(connection);
+  const auto end = Clock::now();
+  if (end - begin > kSlow)
+    slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestPause);
+  if (identity) at_once_.fetch_add(1, std::memory_order_relaxed);
+  return identity;
+}
+
 std::unique_ptr<Lookup> QueuedResolver::start(const Connection& connection, net::Loop& loop,
                                               Callback callback) {
+  auto identity = look_at_once(connection);
+  if (!identity) return enqueue(connection, loop, std::move(callback));
+  return std::make_unique<AnsweredLookup>(
+      loop, [identity = std::move(*identity), callback = std::move(callback)]() mutable {
+        callback(std::move(identity));
+      });
+}
+
+std::unique_ptr<Lookup> QueuedResolver::enqueue(const Connection& connection, net::Loop& loop,
+                                                Callback callback) {
   auto ticket = std::make_shared<Ticket>(connection, loop);
   auto lookup = std::make_unique<QueuedLookup>(ticket, loop, std::move(callback));
   submit(ticket);
@@ -143,8 +199,13 @@ std::unique_ptr<Lookup> QueuedResolver::start(const Connection& connection, net:
 std::unique_ptr<Lookup> QueuedResolver::confirm(const Connection& connection,
                                                 const Identity& before, net::Loop& loop,
                                                 ConfirmCallback callback) {
+  if (const auto now = look_at_once(connection))
+    return std::make_unique<AnsweredLookup>(
+        loop, [change = difference(before, *now), callback = std::move(callback)]() mutable {
+          callback(std::move(change));
+        });
   // What starts now begins after this call: waiting lookups are only ever taken by a new walk.
-  return start(connection, loop, [before, callback = std::move(callback)](const Identity& now) {
+  return enqueue(connection, loop, [before, callback = std::move(callback)](const Identity& now) {
     callback(difference(before, now));
   });
 }
@@ -172,6 +233,7 @@ void QueuedResolver::work() {
     if (stopping_) return;
     std::deque<std::shared_ptr<Ticket>> batch;
     batch.swap(waiting_);
+    busy_ = true;
     lock.unlock();
     std::erase_if(batch, [](const auto& ticket) { return ticket->settled(); });
     if (!batch.empty()) {
@@ -179,12 +241,15 @@ void QueuedResolver::work() {
       connections.reserve(batch.size());
       for (const auto& ticket : batch) connections.push_back(ticket->connection());
       walks_.fetch_add(1, std::memory_order_relaxed);
+      std::unique_lock looking(looking_);
       auto identities = investigator_->look(connections);
+      looking.unlock();
       for (std::size_t i = 0; i < batch.size(); ++i)
         Ticket::answer(batch[i], std::move(identities[i]));
     }
     batch.clear();
     lock.lock();
+    busy_ = false;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -21,9 +22,11 @@ struct QueueLimits {
   std::chrono::milliseconds deadline{5000};
 };
 
-// A resolver with one thread of its own on which an investigator works: each time for all lookups
-// that were waiting when it began. The deadline is kept by the lookup's loop, so that it holds even
-// while the thread is stuck in the kernel.
+// A resolver that has an investigator look at once, on the loop's thread and before start()
+// returns, as long as nobody else uses it and nothing waits. Where that doesn't do, one thread of
+// its own has it look in full: each time for all lookups that were waiting when it began. The
+// deadline is kept by the lookup's loop, so that it holds even while the thread is stuck in the
+// kernel.
 class QueuedResolver final : public Resolver {
  public:
   QueuedResolver(std::unique_ptr<Investigator> investigator, QueueLimits limits);
@@ -37,22 +40,31 @@ class QueuedResolver final : public Resolver {
                                                 const Identity& before, net::Loop& loop,
                                                 ConfirmCallback callback) override;
 
-  // How often the investigator was set to work. Any thread.
+  // How often the investigator was set to look in full. Any thread.
   [[nodiscard]] std::uint64_t walks() const { return walks_.load(std::memory_order_relaxed); }
+  // How many lookups were answered at once. Any thread.
+  [[nodiscard]] std::uint64_t at_once() const { return at_once_.load(std::memory_order_relaxed); }
 
  private:
   class Ticket;
   class QueuedLookup;
+  class AnsweredLookup;
 
+  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection);
+  [[nodiscard]] std::unique_ptr<Lookup> enqueue(const Connection& connection, net::Loop& loop,
+                                                Callback callback);
   void submit(const std::shared_ptr<Ticket>& ticket);
   void work();
 
-  std::unique_ptr<Investigator> investigator_;
   const QueueLimits limits_;
-  std::atomic<std::uint64_t> walks_{0};
-  std::mutex mutex_;  // guards waiting_ and stopping_
+  std::mutex looking_;  // guards the two that follow; never taken by who holds mutex_
+  std::unique_ptr<Investigator> investigator_;
+  std::chrono::steady_clock::time_point slow_until_;
+  std::atomic<std::uint64_t> walks_{0}, at_once_{0};
+  std::mutex mutex_;  // guards waiting_, busy_ and stopping_
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Ticket>> waiting_;
+  bool busy_ = false;  // the thread looks, or is about to
   bool stopping_ = false;
   std::thread thread_;
 };

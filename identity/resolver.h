@@ -48,14 +48,15 @@ class Resolver {
 
   virtual ~Resolver() = default;
 
-  // The callback runs once, on the thread of `loop`, never before start() has returned, and may
-  // destroy the lookup. Failure is a result: grade unresolved with its reason. `loop` outlives the
-  // lookup. The lookup must be destroyed on the thread of `loop`.
+  // Called on the thread of `loop`, as confirm() is. The callback runs once, on that thread, never
+  // before start() has returned, and may destroy the lookup. Failure is a result: grade unresolved
+  // with its reason. `loop` outlives the lookup. The lookup must be destroyed on the thread of
+  // `loop`.
   [[nodiscard]] virtual std::unique_ptr<Lookup> start(const Connection& connection, net::Loop& loop,
                                                       Callback callback) = 0;
 
   // Looks again, with nothing remembered from before this call, and compares with `before`
-  // (copied). To be called after the decision and before anything opens.
+  // (not needed afterwards). To be called after the decision and before anything opens.
   [[nodiscard]] virtual std::unique_ptr<Lookup> confirm(const Connection& connection,
                                                         const Identity& before, net::Loop& loop,
                                                         ConfirmCallback callback) = 0;

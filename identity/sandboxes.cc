@@ -41,7 +41,7 @@ Result<std::unique_ptr<Sandboxes>> Sandboxes::open(SandboxPlaces places,
   return all;
 }
 
-void Sandboxes::refresh() {
+void Sandboxes::refresh(Effort* effort) {
   if (sandboxes_.empty()) return;
   poll_all();
   for (std::size_t i = 0; i < sandboxes_.size(); ++i) {
@@ -49,14 +49,15 @@ void Sandboxes::refresh() {
     if (sandbox.spec().kind == SandboxSpec::Kind::pid) continue;
     const bool ended = waiting_[i].fd >= 0 ? waiting_[i].revents != 0 : sandbox.ended().has_value();
     if (sandbox.pid() != 0 && ended) {
+      if (!may_wait(effort)) return;
       // The next may be there already.
       watches_[i] = {{}, sandbox.named_at()};
       sandboxes_[i] = Sandbox(sandbox.spec());
     }
     if (sandboxes_[i].pid() == 0)
-      search(i);
+      search(i, effort);
     else if (sandbox.spec().kind == SandboxSpec::Kind::pidfile)
-      check_pidfile(i);
+      check_pidfile(i, effort);
   }
 }
 
@@ -67,9 +68,9 @@ void Sandboxes::poll_all() {
   for (pollfd& one : waiting_) one.fd = -1;  // ask each
 }
 
-void Sandboxes::search(std::size_t i) {
+void Sandboxes::search(std::size_t i, Effort* effort) {
   const auto begin = Clock::now();
-  if (begin < watches_[i].next) return;
+  if (begin < watches_[i].next || !may_wait(effort)) return;
   auto found = find_sandbox(places_, sandboxes_[i].spec());
   const auto end = Clock::now();
   watches_[i].next =
@@ -83,9 +84,9 @@ void Sandboxes::search(std::size_t i) {
 }
 
 // Another number in it is another sandbox, whether or not the old process lives on.
-void Sandboxes::check_pidfile(std::size_t i) {
+void Sandboxes::check_pidfile(std::size_t i, Effort* effort) {
   const auto now = Clock::now();
-  if (now < watches_[i].next) return;
+  if (now < watches_[i].next || !may_wait(effort)) return;
   watches_[i].next = now + kLongestPause;
   auto found = find_sandbox(places_, sandboxes_[i].spec());
   if (found && found->pid() != sandboxes_[i].pid()) sandboxes_[i] = std::move(*found);

@@ -7,13 +7,15 @@
 #include <span>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/sandbox.h"
 #include "identity/sandbox_search.h"
 #include "net/result.h"
 
 namespace warder::identity {
 
-// The configured sandboxes, each with the process that stands for it now. Belongs to one thread.
+// The configured sandboxes, each with the process that stands for it now. Belongs to one thread
+// at a time.
 class Sandboxes {
  public:
   // Errors: as of check(); for Kind::pid as of Sandbox::open(): that process must be there. Of the
@@ -26,8 +28,9 @@ class Sandboxes {
 
   // Looks for the processes of those that have none, of every kind but `pid`, and once a second
   // whether a pidfile names another. One poll(2) while all are there. What is absent is searched
-  // for during a tenth of the time at most, and once a second at least.
-  void refresh();
+  // for during a tenth of the time at most, and once a second at least. At once (Effort) nothing is
+  // searched for.
+  void refresh(Effort* effort = nullptr);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -39,8 +42,8 @@ class Sandboxes {
 
   Sandboxes(SandboxPlaces places, std::vector<Sandbox> sandboxes);
   void poll_all();
-  void search(std::size_t i);
-  void check_pidfile(std::size_t i);
+  void search(std::size_t i, Effort* effort);
+  void check_pidfile(std::size_t i, Effort* effort);
 
   const SandboxPlaces places_;
   std::vector<Sandbox> sandboxes_;

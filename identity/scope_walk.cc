@@ -11,6 +11,9 @@
 namespace warder::identity {
 namespace {
 
+// That are asked at once: each takes a few microseconds.
+constexpr std::size_t kPlacesAtOnce = 32;
+
 std::optional<std::uint64_t> network_namespace(int at, const std::string& path) {
   const auto target = read_link(at, path);
   if (!target) return std::nullopt;
@@ -61,6 +64,7 @@ void summarize(const std::optional<std::string>& problem, Sighting& sighting) {
 
 void ScopeReader::ask_translated(const Place& /*place*/, std::size_t /*i*/,
                                  ScopeFinding& /*finding*/) {}
+void ScopeReader::directories_changed() {}
 void ScopeReader::end(std::span<const Place> /*places*/) {}
 
 bool conclude(bool closed, ScopeFinding& finding) {
@@ -112,12 +116,13 @@ struct ScopeWalk::Call {
 
 ScopeWalk::ScopeWalk(int proc_root, const std::vector<Sandbox>& sandboxes,
                      const std::vector<net::Endpoint>& aliases, LocalAddresses& local,
-                     NamespaceScan* scan)
+                     NamespaceScan* scan, Effort* effort)
     : proc_root_(proc_root),
       sandboxes_(sandboxes),
       aliases_(aliases),
       local_(local),
       scan_(scan),
+      effort_(effort),
       own_namespace_(network_namespace(proc_root, "self/ns/net")) {}
 
 std::vector<Sighting> ScopeWalk::find(std::span<const Connection> connections,
@@ -126,16 +131,20 @@ std::vector<Sighting> ScopeWalk::find(std::span<const Connection> connections,
   call.questions.reserve(connections.size());
   for (const Connection& connection : connections)
     call.questions.push_back(question_about(connection, aliases_));
+  const std::size_t scopes = sandboxes_.size() + 1 + (scan_ == nullptr ? 0 : scan_->known().size());
+  if (scopes > kPlacesAtOnce && !may_wait(effort_)) return std::move(call.sightings);
   reader.begin(call.questions);
   add_configured(call);
   if (scan_ != nullptr) add_discovered(call);
   visit(0, call);
+  if (call.any_missing() && !may_wait(effort_)) return std::move(call.sightings);
   if (scan_ != nullptr && call.any_missing()) discover(call);
   ask_translated(call);
   if (scan_ != nullptr)
     for (std::size_t i = 0; i < call.sightings.size(); ++i)
       summarize(call.is_missing(i) ? call.problem : std::nullopt, call.sightings[i]);
-  reader.end(call.places);
+  // What is open in namespaces that have gone may take its time to close.
+  if (!at_once(effort_)) reader.end(call.places);
   return std::move(call.sightings);
 }
 
@@ -232,6 +241,7 @@ void ScopeWalk::discover(Call& call) {
   }
   if (!any) return;
   call.problem = scan_->refresh();
+  call.reader.directories_changed();
   // What the scan knew before may be gone, and its directory with it.
   for (Place& place : call.places) {
     if (place.scope.kind != Scope::Kind::discovered) continue;

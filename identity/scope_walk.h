@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/local_address.h"
 #include "identity/namespace_scan.h"
 #include "identity/place.h"
@@ -26,7 +27,7 @@ struct Question {
   bool in_any_scope = false;  // Connection::in_any_scope
 };
 
-// Asks one network namespace. Belongs to one thread.
+// Asks one network namespace. Belongs to one thread at a time.
 class ScopeReader {
  public:
   virtual ~ScopeReader() = default;
@@ -36,18 +37,22 @@ class ScopeReader {
   virtual void ask(const Place& place, std::size_t i, ScopeFinding& finding) = 0;
   // The same for what was dialled under another address, where `finding` is `absent` so far.
   virtual void ask_translated(const Place& place, std::size_t i, ScopeFinding& finding);
+  // A place's directory may have been closed, and its number be another's now.
+  virtual void directories_changed();
   // These are all places that there are at present.
   virtual void end(std::span<const Place> places);
 };
 
 // Which scopes are asked about a connection, in which order, and which of them may be believed: the
 // sandboxes', then our own, then discovered ones. Where one says `closed` the search ends. Where
-// none has the socket, address translation is asked for.
+// none has the socket, address translation is asked for. At once (Effort) no more is done than to
+// ask a few scopes that are known already.
 class ScopeWalk {
  public:
   // All outlive this. `proc_root` is an open directory; without `scan` nothing is discovered.
   ScopeWalk(int proc_root, const std::vector<Sandbox>& sandboxes,
-            const std::vector<net::Endpoint>& aliases, LocalAddresses& local, NamespaceScan* scan);
+            const std::vector<net::Endpoint>& aliases, LocalAddresses& local, NamespaceScan* scan,
+            Effort* effort = nullptr);
 
   [[nodiscard]] std::vector<Sighting> find(std::span<const Connection> connections,
                                            ScopeReader& reader);
@@ -67,6 +72,7 @@ class ScopeWalk {
   const std::vector<net::Endpoint>& aliases_;
   LocalAddresses& local_;
   NamespaceScan* scan_;
+  Effort* effort_;
   std::optional<std::uint64_t> own_namespace_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "identity/effort.h"
 #include "identity/proc_files.h"
 #include "net/socket.h"
 
@@ -15,6 +16,7 @@ namespace {
 // In one send: their answers fit into any receive buffer.
 constexpr std::size_t kBatch = 32;
 constexpr std::size_t kMostInterfaces = 4096;
+constexpr std::size_t kInterfacesAtOnce = 16;
 constexpr int kMostDatagrams = 4096;
 
 bool is_wanted(const DiagSocket& socket, const SocketEnds& wanted) {
@@ -69,6 +71,10 @@ Result<std::vector<DiagSocket>> SockDiag::find(std::span<const SocketEnds> wante
   };
   std::erase_if(questions, [&](const Question& question) { return seen(question.ends); });
   if (questions.empty() || bound_ones == Bound::ignored) return found;
+  if (bound_ones == Bound::seen_at_once) {
+    known_ &= !links_.drain();
+    if (!known_ || interfaces_.size() > kInterfacesAtOnce) return left_undone();
+  }
   asked = refresh_interfaces();
   if (!asked) return fail(std::move(asked.error()));
   std::vector<Question> bound;

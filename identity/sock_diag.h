@@ -12,7 +12,7 @@
 namespace warder::identity {
 
 // Asks NETLINK_SOCK_DIAG for exactly the wanted sockets: a few microseconds, however many there
-// are in the namespace. Belongs to one thread.
+// are in the namespace. Belongs to one thread at a time.
 class SockDiag {
  public:
   // For the network namespace of the calling thread, and for good.
@@ -22,8 +22,9 @@ class SockDiag {
   [[nodiscard]] static Result<void> check();
 
   // Whether sockets bound to an interface (SO_BINDTODEVICE, or a link-local address) are looked
-  // for: they are shown only to who names the interface.
-  enum class Bound { seen, ignored };
+  // for: they are shown only to who names the interface. `seen_at_once`: where the interfaces would
+  // have to be asked for, or are too many to ask about each, that is an error (cancelled).
+  enum class Bound { seen, seen_at_once, ignored };
   // The sockets with these ends, in any state but LISTEN. Several with the same ends: bound to
   // different interfaces. An error says nothing about any of them, absent ones included. What is
   // bound and hides behind an unbound socket with the same ends is not seen: two such can't both

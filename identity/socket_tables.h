@@ -52,6 +52,7 @@ class TableReader final : public ScopeReader {
  public:
   void begin(std::span<const Question> questions) override;
   void ask(const Place& place, std::size_t i, ScopeFinding& finding) override;
+  void directories_changed() override { by_directory_.clear(); }
 
  private:
   struct Read {

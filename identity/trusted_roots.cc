@@ -63,8 +63,8 @@ net::UniqueFd root_of_mount_namespace(int space) {
 
 }  // namespace
 
-TrustedRoots::TrustedRoots(int proc_root, const std::vector<Sandbox>& sandboxes)
-    : proc_root_(proc_root), sandboxes_(sandboxes), spaces_(kSpaceLimit) {
+TrustedRoots::TrustedRoots(int proc_root, const std::vector<Sandbox>& sandboxes, Effort* effort)
+    : proc_root_(proc_root), sandboxes_(sandboxes), effort_(effort), spaces_(kSpaceLimit) {
   if (auto root = open_directory(proc_root, "self/root")) own_root_ = std::move(*root);
   if (const auto self = open_directory(proc_root, "self"))
     own_user_namespace_ = namespace_of(self->get(), "user");
@@ -116,6 +116,7 @@ TrustedRoots::Space* TrustedRoots::space_of(int process) {
   if (inode == 0) return nullptr;
   if (Space* const known = spaces_.find(inode))
     if (!known->init.ended()) return known;
+  if (!may_wait(effort_)) return nullptr;
   auto opened = open_space(process, inode);
   return opened ? &spaces_.put(inode, std::move(*opened)) : nullptr;
 }

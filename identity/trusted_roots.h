@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "identity/effort.h"
 #include "identity/identity.h"
 #include "identity/lru.h"
 #include "identity/sandbox.h"
@@ -13,11 +14,12 @@
 
 namespace warder::identity {
 
-// The directories under which a program's path is a name. Belongs to one thread.
+// The directories under which a program's path is a name. Belongs to one thread at a time. At once
+// (Effort) no namespace is entered or searched.
 class TrustedRoots {
  public:
-  // Both outlive this. `proc_root` is an open directory; our own root is self/root below it.
-  TrustedRoots(int proc_root, const std::vector<Sandbox>& sandboxes);
+  // All outlive this. `proc_root` is an open directory; our own root is self/root below it.
+  TrustedRoots(int proc_root, const std::vector<Sandbox>& sandboxes, Effort* effort = nullptr);
 
   // For a process whose socket is in `scopes`: the roots of the sandboxes among them (of all
   // sandboxes when there are only global ones), for a discovered one the root of the mount
@@ -49,6 +51,7 @@ class TrustedRoots {
 
   int proc_root_;
   const std::vector<Sandbox>& sandboxes_;
+  Effort* effort_;
   net::UniqueFd own_root_;
   std::uint64_t own_user_namespace_ = 0;
   Lru<std::uint64_t, Space> spaces_;  // by the inode number of a PID namespace

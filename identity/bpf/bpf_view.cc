@@ -22,9 +22,9 @@ class LibbpfView final : public KernelView {
     return connectors_->find(cookie);
   }
 
-  Result<SocketPass> pass(std::span<const std::uint64_t> inodes, pid_t pid, bool others) override {
+  Result<SocketPass> pass(std::span<const std::uint64_t> inodes, const PassScope& scope) override {
     if (!passes_) return fail(Errc::not_permitted, "references cannot be counted");
-    return passes_->run(inodes, pid, others);
+    return passes_->run(inodes, scope);
   }
 
  private:

@@ -285,6 +285,11 @@ int on_descriptor(struct bpf_iter__task_file* ctx) {
   struct task_struct* task = ctx->task;
   struct file* file = ctx->file;
   if (!task || !file) return 0;
+  if (state.limited) {
+    // bpf_seq_read ends the read(2) with EAGAIN.
+    if (state.descriptors_left == 0) return 1;
+    --state.descriptors_left;
+  }
   struct inode* inode = file->f_inode;
   if (!inode) return 0;
   __u64 number = inode->i_ino;

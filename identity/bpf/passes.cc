@@ -55,7 +55,7 @@ Result<void> Passes::try_it() {
   if (!own) return fail(own.error());
   for (std::uint32_t level = 0; level < kMostLevels; ++level) {
     state_->numbers.level = level;
-    const auto pass = run(std::span(&own->inode, 1), ::getpid(), false);
+    const auto pass = run(std::span(&own->inode, 1), {::getpid()});
     if (!pass) return fail(pass.error());
     if (pass->tasks.size() != 1 || pass->held.size() != 1 ||
         pass->held.front().descriptor != own->fd.get() || pass->held.front().references != 1)
@@ -94,6 +94,8 @@ Result<std::span<const std::byte>> Passes::read_all(int iterator) {
   for (int again = 0; again < kMostAgain;) {
     if (output_.size() < length + kReadBytes) output_.resize(2 * length + kReadBytes);
     const ssize_t got = ::read(iterator, output_.data() + length, output_.size() - length);
+    if (state_->limited != 0 && state_->descriptors_left == 0)
+      return fail(Errc::overloaded, "a BPF pass goes over too much");
     if (got == 0) return std::span<const std::byte>(output_).first(length);
     if (got < 0 && errno != EAGAIN && errno != EINTR)
       return fail(from_errno(errno, "reading a BPF pass"));
@@ -104,17 +106,19 @@ Result<std::span<const std::byte>> Passes::read_all(int iterator) {
   return fail(Errc::overloaded, "a BPF pass does not come to an end");
 }
 
-Result<SocketPass> Passes::run(std::span<const std::uint64_t> inodes, pid_t pid, bool others) {
+Result<SocketPass> Passes::run(std::span<const std::uint64_t> inodes, const PassScope& scope) {
   if (inodes.size() > kMostWanted)
     return fail(Errc::overloaded, "more sockets wanted than one BPF pass looks for");
   set_wanted(inodes);
-  state_->others = others && pid != 0 ? 1 : 0;
+  state_->others = scope.others && scope.pid != 0 ? 1 : 0;
+  state_->limited = scope.most_descriptors > 0 ? 1 : 0;
+  state_->descriptors_left = scope.most_descriptors;
   state_->others_told = 0;
   state_->others_left_out = 0;
   state_->waiter_budget = kWaiterBudget;
   state_->last = {};
   state_->last_number = 0;
-  const auto iterator = begin(pid);
+  const auto iterator = begin(scope.pid);
   if (!iterator) return fail(iterator.error());
   const auto written = read_all(iterator->get());
   if (!written) return fail(written.error());

@@ -23,8 +23,8 @@ class Passes {
   // Errors: what bpf(2) says; system, when it was tried and counted wrongly.
   [[nodiscard]] static Result<Passes> open(std::uint32_t namespace_inode);
   // As KernelView::pass.
-  [[nodiscard]] Result<SocketPass> run(std::span<const std::uint64_t> inodes, pid_t pid,
-                                       bool others);
+  [[nodiscard]] Result<SocketPass> run(std::span<const std::uint64_t> inodes,
+                                       const PassScope& scope);
 
  private:
   struct Unmap {

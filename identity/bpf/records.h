@@ -102,6 +102,8 @@ struct PassState {
   __u32 stack_bytes;  // of a kernel stack
   __u32 first_step;   // of the search in `wanted`: half its length
   __u32 others;       // whether they are asked for
+  __u32 limited;      // whether the next counts
+  __u32 descriptors_left;
   // Cleared before a pass, and the pass's own.
   __u32 others_told;
   __u32 others_left_out;

@@ -38,20 +38,19 @@ TEST_CASE_METHOD(testing::BpfFixture, "what the view costs", "[.][bpf-cost]") {
   };
   KernelView& view = *opened_.view;
   const std::array wanted{ids.inode};
-  const auto one = [&] { REQUIRE_FALSE(view.pass(wanted, client.pid(), false)->held.empty()); };
+  const auto one = [&] { REQUIRE_FALSE(view.pass(wanted, {client.pid()})->held.empty()); };
   tell("connector", median_cost([&] { REQUIRE(*view.connector(ids.cookie)); }));
   tell("pass over one process", median_cost(one));
-  tell("the same with others", median_cost([&] { (void)view.pass(wanted, client.pid(), true); }));
+  tell("the same with others", median_cost([&] { (void)view.pass(wanted, {client.pid(), true}); }));
   tell("pass over nothing of one process",
-       median_cost([&] { (void)view.pass({}, client.pid(), false); }));
-  tell("pass over all", median_cost([&] { (void)view.pass(wanted, 0, false); }, 200));
+       median_cost([&] { (void)view.pass({}, {client.pid()}); }));
+  tell("pass over all", median_cost([&] { (void)view.pass(wanted, {}); }, 200));
   REQUIRE(client.tell("wait-aside poll") == "ok");
   (void)counted(ids.inode, client.pid(), 1, 2, 1);
   tell("one process, waiting in poll", median_cost(one));
   REQUIRE(client.tell("open-many 18900") == "ok");
   tell("one process with 18,900 descriptors", median_cost(one, 200));
-  tell("pass over all, with that one",
-       median_cost([&] { (void)view.pass(wanted, 0, false); }, 200));
+  tell("pass over all, with that one", median_cost([&] { (void)view.pass(wanted, {}); }, 200));
 }
 
 }  // namespace warder::identity

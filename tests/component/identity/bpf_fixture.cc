@@ -101,7 +101,7 @@ Ids BpfFixture::connect_in_child(Client& client) {
 }
 
 identity::SocketPass BpfFixture::pass(std::uint64_t inode, pid_t pid, bool others) {
-  auto result = opened_.view->pass({&inode, 1}, pid, others);
+  auto result = opened_.view->pass({&inode, 1}, {pid, others});
   if (!result) UNSCOPED_INFO(describe(result.error()));
   REQUIRE(result);
   return *std::move(result);

@@ -269,14 +269,20 @@ TEST_CASE_METHOD(BpfFixture, "many sockets are looked for at once", "[identity][
       GENERATE(std::size_t{3}, std::size_t{4}, std::size_t{7}, std::size_t{4096});
   // Numbers that no inode has: they are 32 bits wide (get_next_ino).
   while (inodes.size() < count) inodes.push_back((std::uint64_t{1} << 33) + inodes.size());
-  const auto all = opened_.view->pass(inodes, 0, false);
+  const auto all = opened_.view->pass(inodes, {});
   REQUIRE(all);
   REQUIRE(all->held.size() == 3);
   for (const HeldDescriptor& held : all->held)
     CHECK(std::count(wanted.begin(), wanted.end(), held.inode) == 1);
+  // Of all descriptors there are more than of these.
+  CHECK(opened_.view->pass(inodes, {0, false, 3}).error().code == Errc::overloaded);
+  CHECK(opened_.view->pass(wanted, {one.pid(), true, 1}).error().code == Errc::overloaded);
+  const auto limited = opened_.view->pass(wanted, {one.pid(), true, 64});
+  REQUIRE(limited);
+  CHECK(limited->held.size() == 1);
   inodes.resize(4097);
-  CHECK(opened_.view->pass(inodes, 0, false).error().code == Errc::overloaded);
-  CHECK(opened_.view->pass({}, 0, false)->held.empty());
+  CHECK(opened_.view->pass(inodes, {}).error().code == Errc::overloaded);
+  CHECK(opened_.view->pass({}, {})->held.empty());
 }
 
 TEST_CASE_METHOD(BpfFixture, "a process with 19,000 descriptors, and one that is gone",

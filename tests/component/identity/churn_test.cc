@@ -160,11 +160,11 @@ TEST_CASE_METHOD(ChurnTest, "all ways of looking agree on a system that stands s
       for (const HeldDescriptor& held : pass.held)
         into[held.inode].insert(churner.worker(pass.tasks.at(held.task).task.pid));
     };
-    const auto everything = kernel.view->pass(inodes, 0, false);
+    const auto everything = kernel.view->pass(inodes, {});
     REQUIRE(everything);
     add(full, *everything);
     for (const pid_t pid : churner.pids()) {
-      const auto pass = kernel.view->pass(inodes, pid, false);
+      const auto pass = kernel.view->pass(inodes, {pid});
       REQUIRE(pass);
       add(single, *pass);
     }

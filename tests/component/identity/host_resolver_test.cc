@@ -4,10 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <fstream>
+#include <functional>
+#include <thread>
 
+#include "identity/investigator.h"
 #include "tests/component/identity/client.h"
 #include "tests/support/loop_fixture.h"
 
@@ -24,6 +28,7 @@ class ResolverTest : public testing::LoopFixture {
     REQUIRE(made);
     resolver_ = std::move(made->resolver);
   }
+  Resolver& resolver() { return *resolver_; }
   Identity look(const Connection& connection) {
     std::optional<Identity> identity;
     const auto lookup =
@@ -44,6 +49,25 @@ class ResolverTest : public testing::LoopFixture {
     REQUIRE(run_until([&] { return done; }));
     UNSCOPED_INFO("changed: " << changed.value_or("nothing"));
     return changed;
+  }
+
+  // Whether the answer was there before anything but the loop ran.
+  bool is_told_at_once(const Connection& connection, const Identity& expected) {
+    std::vector<std::optional<Change>> changes;
+    const auto lookup = resolver_->start(connection, loop(), [&](const Identity& found) {
+      changes.push_back(difference(expected, found));
+    });
+    const auto confirmation = resolver_->confirm(
+        connection, expected, loop(),
+        [&](std::optional<Change> change) { changes.push_back(std::move(change)); });
+    loop().run_once_nowait();
+    const bool told = changes.size() == 2;
+    REQUIRE(run_until([&] { return changes.size() == 2; }));
+    for (const auto& change : changes) {
+      UNSCOPED_INFO((change ? change->what : "no change"));
+      CHECK_FALSE(change);
+    }
+    return told;
   }
 
  private:
@@ -102,6 +126,40 @@ TEST_CASE_METHOD(ResolverTest, "one program holds the connection", "[identity]")
   CHECK(identity.inode > 0);
   CHECK(identity.detail.starts_with("global: inode " + std::to_string(identity.inode)));
   CHECK_FALSE(confirm(connection, identity));
+}
+
+TEST_CASE_METHOD(ResolverTest, "what is known already is told at once, by whatever thread asks",
+                 "[identity]") {
+  testing::Client client(kClient);
+  testing::Gate gate;
+  const Connection connection = gate.let_in(client);
+  const Identity identity = look(connection);
+  // Not while another look has just taken long: this machine has others to serve.
+  bool told = false;
+  for (int i = 0; i < 1000 && !told; ++i) told = is_told_at_once(connection, identity);
+  CHECK(told);
+  // Some are the thread's and some are not, of several loops, and all are right.
+  std::vector<std::unique_ptr<net::Loop>> loops(3);
+  for (auto& one : loops) one = std::make_unique<net::Loop>();
+  std::atomic<int> right{0};
+  std::vector<std::thread> workers;
+  workers.reserve(loops.size());
+  for (const auto& one : loops)
+    workers.emplace_back([&, own = one.get()] {
+      std::unique_ptr<Lookup> lookup;
+      int left = 200;
+      std::function<void()> next = [&] {
+        if (left-- == 0) return own->stop();
+        lookup = resolver().start(connection, *own, [&](const Identity& found) {
+          if (found.assurance == Assurance::proven && !difference(identity, found)) ++right;
+          own->post(next);
+        });
+      };
+      own->post(next);
+      own->run();
+    });
+  for (std::thread& worker : workers) worker.join();
+  CHECK(right == 600);
 }
 
 TEST_CASE_METHOD(ResolverTest, "the client speaks IPv4 through an IPv6 socket", "[identity]") {

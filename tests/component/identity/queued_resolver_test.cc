@@ -50,6 +50,33 @@ class GatedInvestigator final : public Investigator {
   GateKeeper& keeper_;
 };
 
+// Knows the even ports at once.
+class QuickInvestigator final : public Investigator {
+ public:
+  explicit QuickInvestigator(GateKeeper& keeper) : slow_(keeper) {}
+  std::vector<Identity> look(std::span<const Connection> connections) override {
+    return slow_.look(connections);
+  }
+  std::optional<Identity> look_at_once(const Connection& connection) override {
+    asked_by = std::this_thread::get_id();
+    if (takes.count() > 0) {
+      const auto begin = std::chrono::steady_clock::now();
+      while (std::chrono::steady_clock::now() - begin < takes) std::this_thread::yield();
+    }
+    if (connection.client.port % 2 != 0) return std::nullopt;
+    Identity identity;
+    identity.grade = Grade::exact;
+    identity.inode = connection.client.port;
+    return identity;
+  }
+
+  std::thread::id asked_by;
+  milliseconds takes{0};
+
+ private:
+  GatedInvestigator slow_;
+};
+
 class QueueTest : public testing::LoopFixture {
  public:
   ~QueueTest() { keeper.set_open(true); }
@@ -57,6 +84,12 @@ class QueueTest : public testing::LoopFixture {
   void use(QueueLimits limits = {}) {
     resolver =
         std::make_unique<QueuedResolver>(std::make_unique<GatedInvestigator>(keeper), limits);
+  }
+  QuickInvestigator& use_quick() {
+    auto made = std::make_unique<QuickInvestigator>(keeper);
+    QuickInvestigator& quick = *made;
+    resolver = std::make_unique<QueuedResolver>(std::move(made), QueueLimits{});
+    return quick;
   }
   std::unique_ptr<Lookup> start(std::uint16_t port = 1) {
     return resolver->start({{{}, port}, {}, {}}, loop(),
@@ -109,6 +142,91 @@ TEST_CASE_METHOD(QueueTest, "a confirmation never uses a walk that has begun", "
   REQUIRE(run_until([&] { return done; }));
   CHECK_FALSE(changed);
   CHECK(resolver->walks() == 2);
+}
+
+TEST_CASE_METHOD(QueueTest, "what is known at once is told in the next turn, by no other thread",
+                 "[identity]") {
+  const QuickInvestigator& quick = use_quick();
+  const auto lookup = start(2);
+  CHECK(answers.empty());
+  CHECK(quick.asked_by == std::this_thread::get_id());
+  run_turns(1);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers.front().inode == 2);
+  CHECK(resolver->at_once() == 1);
+  CHECK(resolver->walks() == 0);
+  // The rest is the thread's.
+  const auto other = start(3);
+  REQUIRE(run_until([&] { return answers.size() == 2; }));
+  CHECK(answers.back().inode == 3);
+  CHECK(resolver->walks() == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "a confirmation at once", "[identity]") {
+  (void)use_quick();
+  Identity before;
+  before.grade = Grade::exact;
+  before.inode = 2;
+  std::vector<std::optional<Change>> changes;
+  const auto confirm = [&](std::uint16_t port) {
+    return resolver->confirm(
+        {{{}, port}, {}, {}}, before, loop(),
+        [&](std::optional<Change> change) { changes.push_back(std::move(change)); });
+  };
+  const auto same = confirm(2), other = confirm(4);
+  CHECK(changes.empty());
+  run_turns(1);
+  REQUIRE(changes.size() == 2);
+  CHECK_FALSE(changes[0]);
+  REQUIRE(changes[1]);
+  CHECK(changes[1]->what == "the socket is another: inode 4 instead of 2");
+  CHECK(resolver->walks() == 0);
+}
+
+TEST_CASE_METHOD(QueueTest, "an answer at once is nobody's after its lookup is gone",
+                 "[identity]") {
+  (void)use_quick();
+  auto cancelled = start(2);
+  cancelled.reset();
+  std::unique_ptr<Lookup> lookup;
+  bool done = false;
+  lookup = resolver->start({{{}, 4}, {}, {}}, loop(), [&](const Identity&) {
+    lookup.reset();
+    done = true;
+  });
+  run_turns(2);
+  CHECK(done);
+  CHECK(answers.empty());
+}
+
+TEST_CASE_METHOD(QueueTest, "nothing is looked at at once while the thread looks or others wait",
+                 "[identity]") {
+  QuickInvestigator& quick = use_quick();
+  const auto first = occupy();
+  quick.asked_by = {};
+  const auto second = start(2);
+  CHECK(quick.asked_by == std::thread::id());
+  keeper.set_open(true);
+  REQUIRE(run_until([&] { return answers.size() == 2; }));
+  CHECK(resolver->at_once() == 0);
+  CHECK(resolver->walks() == 2);
+}
+
+TEST_CASE_METHOD(QueueTest, "after a look at once that took long the thread looks for a while",
+                 "[identity]") {
+  QuickInvestigator& quick = use_quick();
+  quick.takes = milliseconds(60);
+  const auto slow = start(2);
+  quick.takes = milliseconds(0);
+  const auto next = start(4);
+  CHECK(resolver->at_once() == 1);
+  REQUIRE(run_until([&] { return answers.size() == 2; }));
+  CHECK(resolver->walks() == 1);
+  std::vector<std::unique_ptr<Lookup>> more;
+  REQUIRE(run_until([&] {
+    more.push_back(start(6));
+    return resolver->at_once() > 1;
+  }));
 }
 
 TEST_CASE_METHOD(QueueTest, "a cancelled lookup is never answered", "[identity]") {

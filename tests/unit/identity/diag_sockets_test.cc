@@ -92,6 +92,7 @@ struct Asked {
   std::vector<Sandbox> sandboxes;
   ScriptedViews views;
   std::optional<NamespaceScan> scan;
+  Effort effort;
   std::unique_ptr<DiagSockets> finder;
 
   Asked() {
@@ -109,7 +110,7 @@ struct Asked {
   Sighting find(Connection wanted = {end(kClient), end(kProxy), {}}) {
     if (!finder)
       finder = std::make_unique<DiagSockets>(root.get(), sandboxes, aliases, addresses, views,
-                                             scan ? &*scan : nullptr);
+                                             scan ? &*scan : nullptr, &effort);
     return finder->find({&wanted, 1}).front();
   }
   void add_process(int pid, int network_namespace) const {
@@ -136,6 +137,40 @@ TEST_CASE("each scope is asked by sock_diag, and gives the cookie", "[identity]"
   CHECK(judge(sighting).method == "sock_diag");
   test.views.views[1].add(kClient, kProxy, 4700);
   CHECK(judge(test.find()).sockets.size() == 2);
+}
+
+TEST_CASE("at once the known scopes are asked, and nothing else is done", "[identity]") {
+  Asked test;
+  test.views.views[2].add(kClient, kProxy, 4711);
+  test.views.kept = {7};
+  const Effort::AtOnce at_once(test.effort);
+  CHECK(judge(test.find()).sockets == std::vector<FoundSocket>{{4711, 5711}});
+  CHECK(test.views.views[2].bound == SockDiag::Bound::seen_at_once);
+  CHECK_FALSE(test.effort.gave_up());
+  CHECK(test.views.kept == std::set<std::uint64_t>{7});
+
+  SECTION("no table is read") {
+    test.tree.tables("469/net", client_row(4711));
+    test.views.closed_door = Error{Errc::not_permitted, EPERM, "setns"};
+    CHECK(judge(test.find()).sockets.empty());
+  }
+  SECTION("a view that gives no answer is kept") {
+    test.views.views[2].broken = Error{Errc::cancelled, 0, "the interfaces are not known"};
+    CHECK(judge(test.find()).sockets.empty());
+  }
+  SECTION("connection tracking is not asked") {
+    test.views.views[2].sockets.clear();
+    CHECK(judge(test.find()).sockets.empty());
+    CHECK(test.views.views[2].conntrack_asked == 0);
+  }
+  SECTION("not many scopes") {
+    test.sandboxes.reserve(64);
+    while (test.sandboxes.size() < 40)
+      test.sandboxes.push_back(std::move(*Sandbox::open(test.root.get(), 469)));
+    CHECK(judge(test.find()).sockets.empty());
+  }
+  CHECK(test.effort.gave_up());
+  CHECK(test.views.dropped.empty());
 }
 
 TEST_CASE("asked: every address that the client may have dialled", "[identity]") {

@@ -32,6 +32,7 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::string lacking;
   int searches = 0, walks = 0;
   std::vector<std::string> steps;
+  Effort effort;
   std::function<void(int)> on_search, on_walk, on_vitals;
 
   std::vector<Sighting> find(std::span<const Connection> connections) override {
@@ -118,6 +119,10 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
       steps.emplace_back(step);
     }));
     return investigator.look({&connection, 1}).front();
+  }
+  std::optional<Identity> look_at_once() {
+    ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
+    return investigator.look_at_once(Connection{});
   }
 };
 
@@ -481,6 +486,57 @@ TEST_CASE("a process that talks to itself is no relay", "[identity]") {
   const Identity identity = host.look();
   CHECK_FALSE(identity.relays);
   CHECK(identity.via_complete);
+}
+
+TEST_CASE("at once: the same answer, or none", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.prove(7);
+  const Identity expected = host.look();
+  const auto found = host.look_at_once();
+  REQUIRE(found);
+  CHECK_FALSE(difference(expected, *found));
+  CHECK(found->assurance == Assurance::proven);
+  CHECK(found->detail == expected.detail);
+
+  host.searches = host.walks = 0;
+  SECTION("no socket: it is not searched for again") {
+    host.inodes.clear();
+    CHECK_FALSE(host.look_at_once());
+    CHECK(host.searches == 1);
+  }
+  SECTION("closed") {
+    host.closed = true;
+    CHECK_FALSE(host.look_at_once());
+  }
+  SECTION("facts that can't be read") {
+    host.forbidden = true;
+    CHECK_FALSE(host.look_at_once());
+    CHECK(host.searches == 1);
+  }
+  SECTION("another program, while it is looked at") {
+    host.on_vitals = [&](int) { host.processes[7].image.inode = 2; };
+    CHECK_FALSE(host.look_at_once());
+    CHECK(host.walks == 1);
+  }
+  SECTION("a relay: nobody looks for those behind it") {
+    host.kernel[4711].accepted = {OtherSocket{1, 2, 1, {}, {}}};
+    CHECK_FALSE(host.look_at_once());
+    CHECK(host.walks == 1);
+  }
+  SECTION("a connector that is not the holder, of whom nothing is kept") {
+    host.kernel[4711].connector->task.pid = 9;
+    host.kernel[4711].connector->task.image.inode = 9;
+    host.on_vitals = [&](int) { (void)host.effort.may_wait(); };
+    CHECK_FALSE(host.look_at_once());
+  }
+  SECTION("a part that gave up, whatever it answered") {
+    host.on_search = [&](int) { (void)host.effort.may_wait(); };
+    CHECK_FALSE(host.look_at_once());
+  }
+  // And nothing of it stays.
+  CHECK_FALSE(host.effort.at_once());
+  host.on_search = nullptr;
 }
 
 }  // namespace warder::identity

@@ -31,7 +31,8 @@ struct ScriptedKernel : KernelView, HolderFinder {
   bool others_complete = true;
   bool too_long = false;
   bool broken = false, record_broken = false;
-  int passes = 0, full_passes = 0, walks = 0;
+  int passes = 0, full_passes = 0, walks = 0, unlimited = 0;
+  Effort effort;
   microseconds slept{0};
   std::function<void(int)> on_pass;
 
@@ -41,10 +42,11 @@ struct ScriptedKernel : KernelView, HolderFinder {
     if (found == connectors.end()) return std::optional<Connector>{};
     return std::optional<Connector>{found->second};
   }
-  Result<SocketPass> pass(std::span<const std::uint64_t> inodes, pid_t pid,
-                          bool with_others) override {
+  Result<SocketPass> pass(std::span<const std::uint64_t> inodes, const PassScope& scope) override {
+    const pid_t pid = scope.pid;
     ++passes;
     full_passes += pid == 0 ? 1 : 0;
+    unlimited += scope.most_descriptors == 0 ? 1 : 0;
     if (on_pass) on_pass(passes);
     if (too_long) return fail(Errc::overloaded, "a pass tells too much");
     if (broken) return fail(Errc::system, "no iterator");
@@ -58,7 +60,7 @@ struct ScriptedKernel : KernelView, HolderFinder {
       pass.held.push_back({at->second, one.pid, one.descriptor, one.inode, one.table,
                            references[one.inode], one.waiting, one.steady});
     }
-    if (with_others) {
+    if (scope.others) {
       pass.others = others;
       pass.others_complete = others_complete;
     }
@@ -89,7 +91,7 @@ struct ScriptedKernel : KernelView, HolderFinder {
   }
 
   KernelHolders finder() {
-    return {*this, *this, [this](microseconds time) { slept += time; }};
+    return {*this, *this, [this](microseconds time) { slept += time; }, &effort};
   }
   SocketHolders look() {
     auto holders = finder();
@@ -120,6 +122,51 @@ TEST_CASE("a plain client is proven by one pass over the process that connected"
   CHECK(who.accepted.empty());
   CHECK(who.account == "1 reference: 1 descriptor");
   CHECK(kernel.passes == 1);
+}
+
+TEST_CASE("at once: one process is looked at, nobody waits and nothing is walked", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const SocketHolders before = kernel.look();
+  kernel.passes = kernel.unlimited = 0;
+  auto holders = kernel.finder();
+  const Effort::AtOnce at_once(kernel.effort);
+  CHECK(kernel.look().proof == Proof::complete);
+  CHECK_FALSE(holders.changed(kSocket, before));
+  CHECK_FALSE(kernel.effort.gave_up());
+  CHECK(kernel.passes == 2);
+  CHECK(kernel.unlimited == 0);
+
+  SECTION("held by another process") {
+    kernel.shown.clear();
+    kernel.add(8, 3);
+    CHECK(holders.find({&kSocket, 1}).by_inode.empty());
+  }
+  SECTION("held out of sight") {
+    kernel.references[kSocket.inode] = 2;
+    CHECK(holders.find({&kSocket, 1}).by_inode.empty());
+  }
+  SECTION("no record of who connected") {
+    kernel.connectors.clear();
+    CHECK(holders.find({&kSocket, 1}).by_inode.empty());
+  }
+  SECTION("more descriptors than may be looked at") {
+    kernel.too_long = true;
+    CHECK(holders.find({&kSocket, 1}).by_inode.empty());
+  }
+  SECTION("counts that move, at the second look") {
+    kernel.shown.front().steady = false;
+    (void)holders.changed(kSocket, before);
+  }
+  SECTION("what was not counted before") {
+    SocketHolders uncounted = before;
+    uncounted.proof = Proof::uncounted;
+    (void)holders.changed(kSocket, uncounted);
+  }
+  CHECK(kernel.effort.gave_up());
+  CHECK(kernel.full_passes == 0);
+  CHECK(kernel.walks == 0);
+  CHECK(kernel.slept.count() == 0);
 }
 
 TEST_CASE("several descriptors of one process count when two looks agree", "[identity]") {

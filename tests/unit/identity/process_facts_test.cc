@@ -227,6 +227,46 @@ TEST_CASE("of a process that the kernel told about nothing is read twice", "[ide
   CHECK(reader.read({500, 500, {}}).error().code == Errc::not_found);
 }
 
+TEST_CASE("at once only what is kept of a process is told", "[identity]") {
+  Facts facts;
+  facts.tree.process(500, 469, 200, facts.tree.path("469/root/usr/bin/curl"));
+  Effort effort;
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes, {}, &effort);
+  const auto at_once = [&](const Holder& holder) -> std::optional<Process> {
+    const Effort::AtOnce now(effort);
+    auto process = reader.read(holder);
+    if (!process) {
+      CHECK(process.error().code == Errc::cancelled);
+      CHECK(effort.gave_up());
+      return std::nullopt;
+    }
+    process->path = "/usr/bin/curl";
+    reader.give_name(*process, {});
+    CHECK(reader.vitals(holder).has_value());
+    if (effort.gave_up()) return std::nullopt;
+    return *process;
+  };
+  CHECK_FALSE(at_once(told(1)));
+  Process known = *reader.read(told(1));
+  CHECK_FALSE(at_once(told(1)));  // whether it may change its image is not known yet
+  known.path = "/usr/bin/curl";
+  reader.give_name(known, {});
+  const auto found = at_once(told(1));
+  REQUIRE(found);
+  CHECK(*found == known);
+  CHECK(found->binary == "/usr/bin/curl");
+
+  // A parent whose name is not known, and nobody remembers that it was not looked for.
+  const Holder child = told(1, {{469, 1'000'000'000, 1, {}}});
+  CHECK_FALSE(at_once(child));
+  CHECK(reader.read(child)->ancestors.size() == 1);
+  REQUIRE(at_once(child));
+  CHECK(at_once(child)->ancestors_complete);
+  // Another program by now, and a holder of whom the kernel told nothing.
+  CHECK_FALSE(at_once(told(2)));
+  CHECK_FALSE(at_once({500, 500, {}}));
+}
+
 TEST_CASE("a number that belongs to another process than the kernel's", "[identity]") {
   Facts facts;
   facts.tree.process(500, 469, 201, facts.tree.path("469/root/usr/bin/curl"));

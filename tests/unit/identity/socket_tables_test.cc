@@ -216,4 +216,34 @@ TEST_CASE("a sandbox that isn't there is an error at the start", "[identity]") {
   CHECK(sandbox.error().code == Errc::not_found);
 }
 
+TEST_CASE("what a directory could not tell is not said of the next one with its number",
+          "[identity]") {
+  const testing::ProcTree tree;
+  tree.directory("500");
+  tree.tables("600/net", "");
+  Question question;
+  question.client = *net::Endpoint::parse("10.200.0.2:43210");
+  question.proxy = *net::Endpoint::parse("10.200.0.1:3128");
+  question.ends = {{question.client, question.proxy}};
+  TableReader reader;
+  reader.begin({&question, 1});
+  const auto ask = [&](int directory) {
+    Place place;
+    place.directory = directory;
+    ScopeFinding finding;
+    reader.ask(place, 0, finding);
+    return finding.kind;
+  };
+  auto gone = open_directory(AT_FDCWD, tree.path("500"));
+  REQUIRE(gone);
+  const int number = gone->get();
+  CHECK(ask(number) == ScopeFinding::Kind::unreadable);
+  gone->reset();
+  const auto next = open_directory(AT_FDCWD, tree.path("600"));
+  REQUIRE(next);
+  REQUIRE(next->get() == number);
+  reader.directories_changed();
+  CHECK(ask(number) == ScopeFinding::Kind::absent);
+}
+
 }  // namespace warder::identity
