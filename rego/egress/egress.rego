@@ -19,6 +19,9 @@ default decision := {
 	"would_deny": false,
 	"allowed_ips": [],
 	"max_age": 0,
+	"sni": null,
+	"read_only": false,
+	"revision": null,
 }
 
 decision := {
@@ -28,7 +31,10 @@ decision := {
 	"enforcement": _enforcement,
 	"would_deny": false,
 	"allowed_ips": _allowed_ips(_granting),
-	"max_age": 0,
+	"max_age": min({_max_age(match.policy) | some match in _granting}),
+	"sni": _sni(_listing),
+	"read_only": _read_only,
+	"revision": _revision,
 } if {
 	name := _first(_granting)
 } else := {
@@ -39,6 +45,9 @@ decision := {
 	"would_deny": true,
 	"allowed_ips": _allowed_ips(_matching),
 	"max_age": 0,
+	"sni": _sni(_matching),
+	"read_only": false,
+	"revision": _revision,
 } if {
 	_enforcement == "audit"
 	_auditable
@@ -50,6 +59,9 @@ decision := {
 	"would_deny": false,
 	"allowed_ips": [],
 	"max_age": 0,
+	"sni": null,
+	"read_only": false,
+	"revision": _revision,
 }
 
 # Said positively, so that a key that is missing never makes a caller known.
@@ -89,15 +101,22 @@ _destination := sprintf("%s:%d", [input.host, input.port])
 _matching contains {"policy": name, "endpoint": endpoint} if {
 	some name, policy in data.network_policies
 	some endpoint in policy.endpoints
+	lower(endpoint.host) in _host_names
 	_port_matches(endpoint)
-	_host_matches(lower(endpoint.host), lower(input.host))
 }
 
-# Those of them that open a tunnel for this caller.
-_granting contains match if {
+# Those of them that are for this caller.
+_listing contains match if {
 	some match in _matching
+	_lists_caller(match.policy)
+}
+
+# Those that allow what it asks for.
+_granting contains match if {
+	count(_obstacles) == 0
+	some match in _listing
 	_admits_caller(match.policy)
-	not _needs_inspection(match.endpoint)
+	_permits(match.endpoint)
 	_requirements_met(match)
 }
 
@@ -110,15 +129,15 @@ _port_matches(endpoint) if endpoint.port == input.port
 
 _port_matches(endpoint) if input.port in endpoint.ports
 
-_host_matches(wanted, host) if wanted == host
+# What an endpoint may call the host. "*" stands for exactly one label, the first. An address has no
+# labels.
+_host_names := {_host, concat(".", array.concat(["*"], array.slice(labels, 1, count(labels))))} if {
+	not _is_address(_host)
+	labels := split(_host, ".")
+	count(labels) > 1
+} else := {_host}
 
-# "*" stands for exactly one label, the first. An address has no labels.
-_host_matches(wanted, host) if {
-	startswith(wanted, "*.")
-	not _is_address(host)
-	labels := split(host, ".")
-	wanted == concat(".", array.concat(["*"], array.slice(labels, 1, count(labels))))
-}
+_host := lower(input.host)
 
 # Any prefix length makes a range of an address, of either family, and of nothing else.
 _is_address(host) if net.cidr_is_valid(concat("/", [host, "32"]))
@@ -202,11 +221,6 @@ _met("pod", uid) if {
 	}
 }
 
-# A tunnel can't be held to single requests, so an endpoint that asks for it isn't opened at all.
-_needs_inspection(endpoint) if object.get(endpoint, "access", "full") != "full"
-
-_needs_inspection(endpoint) if count(object.keys(endpoint) & {"rules", "deny_rules", "path"}) > 0
-
 # Deterministic where several policies match.
 _first(matches) := min({match.policy | some match in matches})
 
@@ -229,107 +243,25 @@ _enforcement := "audit" if {
 	}
 } else := "enforce"
 
-# Why nothing grants this. What is wrong with the caller comes first, then with the destination.
-_objection := concat("; ", _problems) if count(_problems) > 0
+# How long the answer may be given again, in seconds. What is no such number allows none of it.
+_max_age(name) := age if {
+	age := data.network_policies[name].max_age
+	is_number(age)
+	age >= 0
+	age <= 3600
+} else := 0
 
-_problems := array.concat(
-	[problem | not _admitted; problem := _caller_problem],
-	[problem | problem := _endpoint_problem],
-)
+# Which policies these are: their own word for it, or that of the bundles they came in.
+_revision := _short(data.revision) if {
+	is_string(data.revision)
+} else := _short(concat(" ", _bundle_revisions)) if {
+	count(_bundle_revisions) > 0
+} else := null
 
-_caller_problem := _explained(sprintf("the caller is unknown (%s)", [input.identity.grade])) if {
-	not input.identity.grade in _known_grades
-} else := _explained(sprintf("the caller's identity is %s", [input.identity.assurance])) if {
-	not input.identity.assurance in _trusted_assurances
-} else := _explained("the caller's program has no name that can be trusted") if {
-	not is_string(input.binary)
-}
-
-_explained(problem) := concat(": ", [part |
-	some part in [
-		problem,
-		input.identity.reason,
-		concat(", ", input.identity.causes),
-		input.identity.detail,
-	]
-	not part in {null, ""}
-])
-
-_endpoint_problem := "no network_policies are loaded" if {
-	not data.network_policies
-} else := sprintf("no endpoint for %s", [_destination]) if {
-	count(_matching) == 0
-} else := sprintf(
-	"policy %s limits %s at %s to certain requests, which needs request inspection",
-	[_names(_inspecting), _program, _destination],
-) if {
-	count(_inspecting) > 0
-} else := concat("; ", sort(_requirements)) if {
-	count(_requirements) > 0
-} else := sprintf(
-	"an endpoint for %s is in policy %s, but not for %s",
-	[_destination, _names(_matching), input.binary],
-) if {
-	is_string(input.binary)
-	count(_listing) == 0
-}
-
-# How messages name the caller.
-_program := input.binary if {
-	is_string(input.binary)
-} else := sprintf("the program with sha256 %v", [input.sha256])
-
-_inspecting contains match if {
-	some match in _listing
-	_needs_inspection(match.endpoint)
-}
-
-_requirements contains problem if {
-	some match in _listing
-	some required in _required(match)
-	is_object(required)
-	some key, value in required
-	not _met(key, value)
-	problem := sprintf("policy %s requires %s %v of the caller%s", [match.policy, key, value, _instead(key)])
-}
-
-_requirements contains problem if {
-	some match in _listing
-	some required in _required(match)
-	not is_object(required)
-	problem := sprintf("policy %s has a require that is not a mapping", [match.policy])
-}
-
-# What is there in its place.
-_instead(key) := sprintf(", which is %s", [_explained_causes]) if {
-	key == "assurance"
-} else := ", of which that is not known" if {
-	key == "relays"
-	not input.identity.relays == true
-} else := sprintf(", which carries connections of other programs: %s", [_relayed]) if {
-	key == "relays"
-} else := sprintf(", which runs in %s", [_places(key)]) if {
-	key in {"container", "pod"}
-} else := ", and that is no requirement known here"
-
-_explained_causes := concat(": ", [part |
-	some part in [input.identity.assurance, concat(", ", input.identity.causes)]
-	part != ""
-])
-
-_relayed := concat(", ", sort({via.path | some via in input.identity.via; is_string(via.path)}))
-
-_places(key) := concat(", ", sort({place |
-	some process in input.identity.processes
-	place := object.get({null: "none"}, process[key], process[key])
-}))
-
-_listing contains match if {
-	some match in _matching
-	_lists_caller(match.policy)
-}
-
-_names(matches) := concat(", ", sort({match.policy | some match in matches}))
+_bundle_revisions := sort({sprintf("%s=%s", [name, bundle.manifest.revision]) |
+	some name, bundle in data.system.bundles
+	bundle.manifest.revision != ""
+})
 
 # Warder takes texts of up to 4096 bytes, and a character has up to four.
 _short(text) := substring(text, 0, 1000)

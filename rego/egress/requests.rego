@@ -1,0 +1,171 @@
+# Which requests an endpoint allows: its access and its rules.
+package egress
+
+# A tunnel can't be held to single requests: only an endpoint that sets them no limits opens one.
+_permits(endpoint) if not _limits_requests(endpoint)
+
+_permits(endpoint) if {
+	_is_request
+	is_string(input.request.method)
+	_access_permits(object.get(endpoint, "access", "full"))
+	_rules_permit(endpoint)
+}
+
+_is_request if input.request.kind == "forward"
+
+_limits_requests(endpoint) if object.get(endpoint, "access", "full") != "full"
+
+_limits_requests(endpoint) if "rules" in object.keys(endpoint)
+
+_access_permits("full")
+
+_access_permits(access) if input.request.method in _methods[access]
+
+_reading := {"GET", "HEAD", "OPTIONS"}
+
+_methods := {
+	"read-only": _reading,
+	"read-write": (_reading | {"POST", "PUT", "PATCH", "DELETE"}),
+}
+
+_rules_permit(endpoint) if not "rules" in object.keys(endpoint)
+
+_rules_permit(endpoint) if {
+	some rule in endpoint.rules
+	_is_about(rule.allow)
+}
+
+# Rules that only deny leave the rest as it is.
+_rules_permit(endpoint) if {
+	every rule in endpoint.rules {
+		"deny" in object.keys(rule)
+	}
+}
+
+_is_about(limits) if {
+	every key, value in limits {
+		_matches(key, value)
+	}
+}
+
+_matches("method", "*")
+
+_matches("method", method) if method == input.request.method
+
+_matches("path", pattern) if glob.match(pattern, ["/"], input.request.path)
+
+# What denies this caller's request whatever other endpoints allow. The texts have only parts that
+# are never undefined: one that is would be an obstacle less.
+_obstacles contains problem if {
+	some match in _listing
+	some mistake in _mistakes(match.endpoint)
+	problem := sprintf("policy %s has an endpoint for %s that is written wrong: %s", [match.policy, _destination, mistake])
+}
+
+_obstacles contains problem if {
+	not _is_request
+	some match in _listing
+	some rule in match.endpoint.rules
+	"deny" in object.keys(rule)
+	problem := _too_closed(match.policy)
+}
+
+_obstacles contains problem if {
+	_is_request
+	some match in _listing
+	some rule in match.endpoint.rules
+	_is_about(rule.deny)
+	problem := sprintf("policy %s denies %s at %s to %s", [match.policy, _program, _destination, _request])
+}
+
+_obstacles contains problem if {
+	_is_request
+	not _path_is_clear
+	some match in _listing
+	_names_paths(match.endpoint)
+	problem := sprintf(
+		"policy %s names paths at %s, and that of this request can be read in more than one way: %s",
+		[match.policy, _destination, _doubts],
+	)
+}
+
+_path_is_clear if {
+	is_string(input.request.path)
+	input.request.doubts == []
+}
+
+_names_paths(endpoint) if {
+	some rule in endpoint.rules
+	some limits in rule
+	"path" in object.keys(limits)
+}
+
+# The strictest endpoint of a caller decides over the ClientHello and over method overrides: what one
+# asks for, no other one hides. A request is no tunnel, and a tunnel no request.
+_sni(matches) := "match" if {
+	not _is_request
+	some match in matches
+	"sni" in object.keys(match.endpoint)
+} else := null
+
+_read_only if {
+	_is_request
+	some match in _listing
+	_limits_requests(match.endpoint)
+} else := false
+
+# What is wrong with an endpoint. Whoever wrote it may have meant to forbid something.
+_mistakes(endpoint) := (_wrong_keys(endpoint) | _wrong_values(endpoint)) | _wrong_rules(endpoint)
+
+_wrong_keys(endpoint) := {sprintf("%s is not a key", [key]) |
+	some key in object.keys(endpoint)
+	not key in _endpoint_keys
+}
+
+_endpoint_keys := {
+	"host", "port", "ports", "enforcement", "access", "rules", "allowed_ips", "sni", "require",
+}
+
+_wrong_values(endpoint) := {sprintf("%s is %v, not %s", [key, value, concat(" or ", allowed)]) |
+	some key, allowed in {
+		"access": ["full", "read-only", "read-write"],
+		"sni": ["match"],
+	}
+	value := endpoint[key]
+	not value in allowed
+}
+
+_wrong_rules(endpoint) := {"rules is not a list of rules"} if {
+	"rules" in object.keys(endpoint)
+	not _has_entries(endpoint.rules)
+} else := {sprintf("rules[%d] is not a rule", [i]) |
+	some i, rule in endpoint.rules
+	not _is_rule(rule)
+}
+
+_has_entries(rules) if {
+	is_array(rules)
+	count(rules) > 0
+}
+
+_is_rule(rule) if {
+	count(rule) == 1
+	some verb, limits in rule
+	verb in {"allow", "deny"}
+	is_object(limits)
+	count(limits) > 0
+	every key, value in limits {
+		_is_limit(key, value)
+	}
+}
+
+_is_limit("method", method) if regex.match(`^(\*|[A-Z]+(-[A-Z]+)*)$`, method)
+
+_is_limit("path", path) if _is_pattern(path)
+
+# Only what the canonical path of a request without doubts can have: a rule with anything else would
+# look as if it forbade something. Of the escapes, those of unreserved characters are decoded there.
+_is_pattern(path) if {
+	regex.match(`^(/([A-Za-z0-9._~!$&'()*+,=:@-]|%(2[0-24-9A-C]|3[ACDE]|40|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*)+$`, path)
+	not regex.match(`\*\*\*|//|/\.\.?(/|$)`, path)
+}
