@@ -24,6 +24,9 @@ std::string_view code_name(Errc code) {
     case Errc::unknown_method: return "unknown_method";
     case Errc::unsupported_version: return "unsupported_version";
     case Errc::bad_authority: return "bad_authority";
+    case Errc::unknown_expectation: return "unknown_expectation";
+    case Errc::forwarding_loop: return "forwarding_loop";
+    case Errc::bad_response: return "bad_response";
     case Errc::name_not_found: return "name_not_found";
     case Errc::name_failed: return "name_failed";
     case Errc::opa_unreachable: return "opa_unreachable";

@@ -28,6 +28,11 @@ enum class Errc {
   unknown_method,       // 501
   unsupported_version,  // 505
   bad_authority,        // host or port that no policy can name
+  unknown_expectation,  // 417
+  forwarding_loop,      // 502: the request has passed through here before
+
+  // Response bytes of an origin (status 502).
+  bad_response,  // malformed or too large; `detail` names the rule and the byte
 
   // Names.
   name_not_found,  // the resolver answered: no such name, or no address

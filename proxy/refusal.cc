@@ -20,6 +20,7 @@ std::string_view phrase(int status) {
     case 400: return "Bad Request";
     case 403: return "Forbidden";
     case 408: return "Request Timeout";
+    case 417: return "Expectation Failed";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 501: return "Not Implemented";
@@ -32,7 +33,7 @@ std::string_view phrase(int status) {
 
 // RFC 9209 section 2.3, where one of its error types says what happened; empty otherwise.
 std::string_view error_type(const Refusal& refusal) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kTypes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kTypes{{
       {"denied", "http_request_denied"},
       {"policy_undefined", "http_request_denied"},
       {"client_raced", "http_request_denied"},
@@ -44,6 +45,8 @@ std::string_view error_type(const Refusal& refusal) {
       {"destination_unreachable", "destination_ip_unroutable"},
       {"connect_timeout", "connection_timeout"},
       {"connect_failed", "destination_unavailable"},
+      {"forwarding_loop", "proxy_loop_detected"},
+      {"bad_response", "http_protocol_error"},
   }};
   for (const auto& [code, type] : kTypes) {
     if (code == refusal.code) return type;
@@ -128,11 +131,14 @@ int status_for(Errc code) {
     case Errc::bad_request:
     case Errc::bad_authority: return 400;
     case Errc::head_too_large: return 431;
+    case Errc::unknown_expectation: return 417;
     case Errc::unknown_method: return 501;
     case Errc::unsupported_version: return 505;
     case Errc::name_not_found:
     case Errc::name_failed:
-    case Errc::closed_by_peer: return 502;
+    case Errc::closed_by_peer:
+    case Errc::forwarding_loop:
+    case Errc::bad_response: return 502;
     case Errc::timed_out: return 504;
     case Errc::system:
     case Errc::out_of_descriptors:

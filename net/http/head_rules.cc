@@ -9,11 +9,12 @@
 #include <string>
 #include <utility>
 
+#include "net/http/body.h"
+
 namespace warder::http {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 tl::unexpected<Error> bad(std::string detail) { return fail(Errc::bad_request, std::move(detail)); }
@@ -49,17 +50,11 @@ Result<void> read_absolute(RequestHead& head, std::size_t scheme_length) {
   return {};
 }
 
-std::size_t count(const RequestHead& head, std::string_view name) {
-  return static_cast<std::size_t>(
-      std::count_if(head.headers.begin(), head.headers.end(),
-                    [&](const Header& header) { return same_name(header.name, name); }));
-}
-
 // RFC 9112 section 3.2: exactly one Host in HTTP/1.1. A proxy that has an authority in the target
 // uses that one; a Host that names another is an attempt to be judged as one and served as the
 // other.
 Result<void> check_host(const RequestHead& head) {
-  const std::size_t hosts = count(head, "host");
+  const std::size_t hosts = count_headers(head.headers, "host");
   if (hosts > 1) return bad("more than one Host header");
   if (hosts == 0) {
     if (head.minor == 0) return {};
@@ -80,24 +75,20 @@ Result<void> check_host(const RequestHead& head) {
   return {};
 }
 
-// Two readings of where a body ends are how requests are smuggled (RFC 9112 section 11.2).
-Result<void> check_framing(const RequestHead& head) {
-  const std::size_t lengths = count(head, "content-length");
-  const std::size_t codings = count(head, "transfer-encoding");
-  if (lengths + codings > 1) return bad("more than one Content-Length or Transfer-Encoding header");
-  if (head.form == RequestForm::connect && lengths + codings > 0) {
-    return bad("CONNECT with Content-Length or Transfer-Encoding: it has no body");
+// A table: every byte of every head is looked up in it.
+constexpr std::array<bool, 256> kTokenChars = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0; c < 128; ++c) {
+    table[c] = is_letter(static_cast<char>(c)) || is_digit(static_cast<char>(c));
   }
-  if (codings > 0 && head.minor == 0) return bad("Transfer-Encoding in an HTTP/1.0 request");
-  return {};
-}
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
+    table[static_cast<std::size_t>(c)] = true;
+  return table;
+}();
 
 }  // namespace
 
-bool is_token_char(char c) {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return is_letter(c) || is_digit(c) || kOthers.find(c) != std::string_view::npos;
-}
+bool is_token_char(char c) { return kTokenChars[static_cast<unsigned char>(c)]; }
 
 bool is_known_method(std::string_view method) {
 #define WARDER_METHOD_NAME(number, name, text) std::string_view(#text),
@@ -144,12 +135,33 @@ Result<void> read_target(RequestHead& head) {
 Result<void> check_headers(const RequestHead& head) {
   Result<void> host = check_host(head);
   if (!host) return host;
-  return check_framing(head);
+  const Result<BodyFraming> framing = request_framing(head);
+  if (!framing) return fail(framing.error());
+  return {};
 }
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+std::string_view without_blanks(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+const std::string* find_header(const std::vector<Header>& headers, std::string_view name) {
+  const auto found = std::find_if(headers.begin(), headers.end(), [&](const Header& header) {
+    return same_name(header.name, name);
+  });
+  return found == headers.end() ? nullptr : &found->value;
+}
+
+std::size_t count_headers(const std::vector<Header>& headers, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(headers.begin(), headers.end(),
+                    [&](const Header& header) { return same_name(header.name, name); }));
 }
 
 }  // namespace warder::http

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "net/http/head.h"
 #include "net/result.h"
@@ -9,6 +12,14 @@ namespace warder::http {
 
 // The strict half of the head reader: what must hold for a proxy and what llhttp doesn't ask.
 // Pure functions of the parts read so far.
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
+constexpr bool is_visible(char c) { return c > 0x20 && c < 0x7f; }
+constexpr bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+// RFC 9110 section 5.5: visible, blank, or obs-text, which is opaque and passed on.
+constexpr bool is_value_char(char c) { return is_visible(c) || is_blank(c) || !is_ascii(c); }
 
 // RFC 9110 section 5.6.2.
 [[nodiscard]] bool is_token_char(char c);
@@ -27,5 +38,12 @@ namespace warder::http {
 
 // Equal but for the case of ASCII letters.
 [[nodiscard]] bool same_name(std::string_view a, std::string_view b);
+
+[[nodiscard]] std::string_view without_blanks(std::string_view text);
+
+// The value of the first header of that name (any case), nullptr when there is none.
+[[nodiscard]] const std::string* find_header(const std::vector<Header>& headers,
+                                             std::string_view name);
+[[nodiscard]] std::size_t count_headers(const std::vector<Header>& headers, std::string_view name);
 
 }  // namespace warder::http

@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 #include <string_view>
 
 #include "head_cases.h"
+#include "pieces.h"
 
 namespace warder::http {
 namespace {
-
-constexpr std::array<std::size_t, 10> kSizes{1, 2, 3, 4, 5, 7, 8, 16, 31, 1U << 20};
 
 std::string form_name(RequestForm form) {
   switch (form) {
