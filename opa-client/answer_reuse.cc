@@ -1,7 +1,6 @@
 #include "opa-client/answer_reuse.h"
 
-#include <time.h>
-
+#include <ctime>
 #include <iterator>
 #include <utility>
 
@@ -16,7 +15,7 @@ std::size_t bytes_of(const std::string& key, const Decision& decision) {
                            &decision.revision, &decision.sni, &decision.decision_id}) {
     if (*text) bytes += (*text)->size();
   }
-  for (const std::string& range : decision.allowed_ips) bytes += range.size() + sizeof(range);
+  for (const std::string& range : decision.allowed_ips) bytes += range.size() + sizeof(std::string);
   return bytes;
 }
 
