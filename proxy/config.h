@@ -69,6 +69,7 @@ struct Config {
 
   struct Timeouts {
     std::chrono::milliseconds head{10000};
+    std::chrono::milliseconds client_hello{5000};
     std::chrono::milliseconds dns{5000};
     std::chrono::milliseconds connect{10000};  // of one tunnel, all addresses together
     std::chrono::milliseconds idle{3600000};

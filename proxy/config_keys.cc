@@ -264,6 +264,9 @@ constexpr std::array kKeys{
         "Records waiting for standard output; above, records are dropped and the drops counted."),
     duration_key<&C::timeouts, &C::Timeouts::head>("timeouts.head",
                                                    "Until a request head is complete."),
+    duration_key<&C::timeouts, &C::Timeouts::client_hello>(
+        "timeouts.client_hello",
+        "Until a ClientHello is complete in a tunnel whose policy says `sni: match`."),
     duration_key<&C::timeouts, &C::Timeouts::dns>("timeouts.dns", "Until a name is resolved."),
     duration_key<&C::timeouts, &C::Timeouts::connect>(
         "timeouts.connect", "Until the origin is connected, all its addresses together."),

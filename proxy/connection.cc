@@ -94,6 +94,7 @@ void Connection::on_ready(net::FdWatcher&, net::Readiness readiness) {
       if (readiness.writable) return flush_refusal();
       return discard();
     case State::lingering: return discard();
+    case State::checking_sni:
     case State::relaying:
     case State::closed: break;
   }
@@ -175,12 +176,49 @@ void Connection::on_opened(Dialled origin) {
   net::set_keepalive(origin.fd.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
   tunnel_subject_ = exchange_->subject();
   opened_at_ms_ = services_.loop.now_ms();
+  origin_ = std::move(origin.fd);
+  if (exchange_->decision().sni) return check_sni();
+  start_tunnel(std::exchange(early_, {}), established_head(tunnel_subject_));
+}
+
+void Connection::check_sni() {
+  state_ = State::checking_sni;
+  const Config::Timeouts& timeouts = services_.config.timeouts;
+  sni_check_ = std::make_unique<SniCheck>(
+      services_.loop, services_.hellos,
+      SniCheck::Tunnel{fd_.get(), origin_.get(), head_->authority->host, std::exchange(early_, {}),
+                       established_head(tunnel_subject_)},
+      SniCheck::Limits{timeouts.client_hello, timeouts.connect},
+      static_cast<SniCheck::Listener&>(*this));
+  if (const Result<void> begun = sni_check_->begin(); !begun) {
+    relay_ended({0, 0, ClosedBy::proxy, describe(begun.error())});
+  }
+}
+
+void Connection::on_sni_passed(SniCheck::Rest rest) {
+  checked_ = sni_check_->moved();
+  services_.loop.retire(std::move(sni_check_));
+  start_tunnel(rest.to_origin, rest.to_client);
+}
+
+void Connection::on_sni_failed(SniFailure failure) {
+  checked_ = sni_check_->moved();
+  services_.loop.retire(std::move(sni_check_));
+  // Orderly, and with nothing in it that was not checked.
+  origin_.reset();
+  if (!failure.message.empty()) {
+    services_.records.write(sni_diagnostic(tunnel_subject_, failure));
+  }
+  tunnel_ended({0, 0, failure.closed_by, std::move(failure.close_reason)});
+  if (failure.closed_by != ClosedBy::proxy || !open_watcher()) return close();
+  end_with(std::move(failure.alert));
+}
+
+void Connection::start_tunnel(const std::string& to_origin, const std::string& to_client) {
   state_ = State::relaying;
-  auto relay = start_relay(services_.loop, std::move(fd_), std::move(origin.fd), early_,
-                           established_head(tunnel_subject_),
+  auto relay = start_relay(services_.loop, std::move(fd_), std::move(origin_), to_origin, to_client,
                            {services_.config.timeouts.idle, services_.config.timeouts.drain},
                            [this](const RelayEnd& end) { relay_ended(end); });
-  early_ = {};
   if (!relay) return relay_ended({0, 0, ClosedBy::proxy, describe(relay.error())});
   relay_ = std::move(*relay);
   services_.metrics.tunnel_opened();
@@ -209,9 +247,13 @@ void Connection::caller_checked(const std::optional<identity::Change>& change) {
 }
 
 void Connection::on_refused(Refusal refusal) {
-  response_ = render(refusal);
-  state_ = State::refusing;
   early_ = {};
+  end_with(render(refusal));
+}
+
+void Connection::end_with(std::string response) {
+  response_ = std::move(response);
+  state_ = State::refusing;
   deadline_.start(services_.config.timeouts.linger);
   flush_refusal();
 }
@@ -292,11 +334,15 @@ void Connection::relay_ended(const RelayEnd& end) {
   identity_lookup_.reset();
   deadline_.stop();
   if (relay_) services_.metrics.tunnel_closed(end.bytes_up, end.bytes_down);
+  tunnel_ended(end);
+  close();
+}
+
+void Connection::tunnel_ended(const RelayEnd& end) {
   services_.records.write(
-      TunnelRecord{tunnel_subject_, end.bytes_up, end.bytes_down,
+      TunnelRecord{tunnel_subject_, checked_.up + end.bytes_up, checked_.down + end.bytes_down,
                    static_cast<std::int64_t>(services_.loop.now_ms() - opened_at_ms_),
                    end.closed_by, end.reason});
-  close();
 }
 
 void Connection::drain() {
@@ -308,6 +354,10 @@ void Connection::drain() {
 
 void Connection::end(const std::string& reason) {
   if (relay_ && state_ == State::relaying) return relay_->end(reason);
+  if (sni_check_) {
+    checked_ = sni_check_->moved();
+    return relay_ended({0, 0, ClosedBy::proxy, reason});
+  }
   if (refused_request_ && !identity_) services_.records.write(*refused_request_);
   if (exchange_ && state_ == State::exchanging) {
     exchange_->abandon("proxy_ended", "The proxy ended: " + reason + ".");
@@ -318,6 +368,7 @@ void Connection::end(const std::string& reason) {
 void Connection::close() {
   if (std::exchange(state_, State::closed) == State::closed) return;
   watcher_.reset();
+  if (sni_check_) sni_check_->cancel();
   deadline_.stop();
   identity_lookup_.reset();
   owner_.on_closed(*this);

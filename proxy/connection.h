@@ -12,12 +12,13 @@
 #include "proxy/connect_exchange.h"
 #include "proxy/relay.h"
 #include "proxy/services.h"
+#include "proxy/sni_check.h"
 
 namespace warder::proxy {
 
 // One accepted connection: reads the head, runs the exchange, and ends as a tunnel or with a
 // refusal that the client gets to read.
-class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
+class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, SniCheck::Listener {
  public:
   class Owner {
    public:
@@ -49,11 +50,21 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
   void end(const std::string& reason);
 
  private:
-  enum class State { reading_head, exchanging, refusing, lingering, relaying, closed };
+  enum class State {
+    reading_head,
+    exchanging,
+    checking_sni,
+    refusing,
+    lingering,
+    relaying,
+    closed
+  };
 
   void on_ready(net::FdWatcher& watcher, net::Readiness readiness) override;
   void on_opened(Dialled origin) override;
   void on_refused(Refusal refusal) override;
+  void on_sni_passed(SniCheck::Rest rest) override;
+  void on_sni_failed(SniFailure failure) override;
 
   bool open_watcher();
   void start_identity();
@@ -65,12 +76,17 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
   void start_exchange();
   // Bytes of the client while it waits; kept for the origin, up to a limit.
   void read_early();
+  // Writes that, ends our side, and waits for the client to end its own.
+  void end_with(std::string response);
   void flush_refusal();
   void discard();
   void on_deadline();
+  void check_sni();
+  void start_tunnel(const std::string& to_origin, const std::string& to_client);
   // The caller of an open tunnel, looked at once more.
   void check_caller();
   void caller_checked(const std::optional<identity::Change>& change);
+  void tunnel_ended(const RelayEnd& end);
   void relay_ended(const RelayEnd& end);
   void close();
 
@@ -97,6 +113,10 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener {
   // Refused before there was an exchange; answered once it is known who is calling.
   std::optional<DecisionRecord> refused_request_;
   std::unique_ptr<ConnectExchange> exchange_;
+
+  net::UniqueFd origin_;  // until the relay has it
+  std::unique_ptr<SniCheck> sni_check_;
+  SniCheck::Moved checked_;  // what the check let through
 
   std::string response_;  // the rest of a refusal
   std::unique_ptr<Relay> relay_;

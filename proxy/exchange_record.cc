@@ -158,6 +158,18 @@ DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
   return record;
 }
 
+Diagnostic sni_diagnostic(const Subject& subject, const SniFailure& failure) {
+  return {LogLevel::warn,
+          "sni",
+          failure.message,
+          {{"request_id", subject.request_id},
+           {"close_reason", failure.close_reason},
+           {"host", subject.host.value_or("")},
+           {"server_name", failure.server_name.value_or("")},
+           {"binary", subject.binary.value_or("")},
+           {"client", subject.client.text()}}};
+}
+
 std::string identity_key(const identity::Identity& identity, const net::Endpoint& client) {
   if (const std::string* binary = identity.binary()) {
     return fmt::format("{} {}", identity.processes.front().uid, *binary);

@@ -5,6 +5,7 @@
 #include "identity/identity.h"
 #include "opa-client/query.h"
 #include "proxy/record.h"
+#include "proxy/sni_rules.h"
 
 namespace warder::proxy {
 
@@ -24,6 +25,9 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
 // A connection above the limits, refused with 429 before anything was read.
 [[nodiscard]] DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
                                           std::string reason);
+
+// A tunnel closed because of what its ClientHello says, or doesn't.
+[[nodiscard]] Diagnostic sni_diagnostic(const Subject& subject, const SniFailure& failure);
 
 // What connections are counted under for limits.connections_per_identity: the program and its user,
 // or the client's address where the program isn't known.

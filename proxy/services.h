@@ -3,6 +3,7 @@
 #include "identity/resolver.h"
 #include "net/lookup.h"
 #include "net/loop.h"
+#include "net/tls/client_hello.h"
 #include "opa-client/client.h"
 #include "proxy/config.h"
 #include "proxy/connection_limits.h"
@@ -12,12 +13,13 @@
 
 namespace warder::proxy {
 
-// What a connection works with. All of it outlives every connection; `loop`, `opa` and `names` are
-// the worker's own, the rest is shared by all workers and may be used on any thread.
+// What a connection works with. All of it outlives every connection; `loop`, `opa`, `names` and
+// `hellos` are the worker's own, the rest is shared by all workers and may be used on any thread.
 struct Services {
   net::Loop& loop;
   opa::Client& opa;
   net::NameResolver& names;
+  const tls::ClientHelloParser& hellos;
   const Config& config;
   identity::Resolver& identities;
   const AddressGuard& guard;

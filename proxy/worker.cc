@@ -43,8 +43,11 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
   auto names = net::make_name_resolver(loop_, dns);
   if (!names) return fail(names.error());
   names_ = std::move(*names);
+  Result<tls::ClientHelloParser> hellos = tls::ClientHelloParser::create();
+  if (!hellos) return fail(std::move(hellos.error()));
+  hellos_.emplace(std::move(*hellos));
   opa_ = opa::make_client(loop_, opa_options(shared_));
-  services_ = std::make_unique<Services>(Services{loop_, *opa_, *names_, shared_.config,
+  services_ = std::make_unique<Services>(Services{loop_, *opa_, *names_, *hellos_, shared_.config,
                                                   shared_.identities, shared_.guard, shared_.limits,
                                                   shared_.records, shared_.metrics});
   for (const net::Endpoint& at : listen) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -56,6 +57,7 @@ class Worker final : Connection::Owner {
   const Shared& shared_;
   net::Loop loop_;
   std::unique_ptr<net::NameResolver> names_;
+  std::optional<tls::ClientHelloParser> hellos_;
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<Services> services_;
   std::vector<std::unique_ptr<Listener>> listeners_;

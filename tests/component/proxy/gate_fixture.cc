@@ -89,8 +89,8 @@ GateFixture::~GateFixture() {
 }
 
 void GateFixture::begin() {
-  services_ = std::make_unique<proxy::Services>(
-      proxy::Services{loop(), opa, names, config, resolver, guard_, limits_, records, metrics});
+  services_ = std::make_unique<proxy::Services>(proxy::Services{
+      loop(), opa, names, hellos_, config, resolver, guard_, limits_, records, metrics});
   Pair pair = tcp_pair();
   client = std::move(pair.near);
   const Result<net::Endpoint> peer = net::peer_endpoint(pair.far.get());

@@ -128,6 +128,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
  private:
   void on_closed(proxy::Connection& connection) override;
 
+  tls::ClientHelloParser hellos_ = tls::ClientHelloParser::create().value();
   proxy::ConnectionLimits limits_{{10, 10, 1}};
   proxy::AddressGuard guard_{proxy::GuardOptions{true, {}, {}}};
   std::unique_ptr<proxy::Services> services_;
