@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "cuts.h"
 #include "net/http/head.h"
 #include "require.h"
 
@@ -25,21 +26,6 @@ struct Outcome {
   std::size_t taken = 0;
   std::string error;  // code and detail
   RequestHead head;   // of the request, or what is known of a refused one
-};
-
-// Sizes of pieces from 1 to 32, by a xorshift generator: the same input is always cut alike.
-class Cuts {
- public:
-  explicit Cuts(std::uint32_t seed) : state_(seed | 1U) {}
-  std::size_t next() {
-    state_ ^= state_ << 13U;
-    state_ ^= state_ >> 17U;
-    state_ ^= state_ << 5U;
-    return 1 + state_ % 32;
-  }
-
- private:
-  std::uint32_t state_;
 };
 
 template <class NextSize>
