@@ -34,9 +34,14 @@ struct BodyReader::Trailers final : HeadLines {
       : HeadLines({malformed, malformed, "trailer section", limits.trailer_bytes, limits.trailers},
                   Begin::fields) {}
 
+  // There is none.
   Result<void> on_start_byte(char) override { return {}; }
   Result<Next> on_start_line() override { return Next::fields; }
   Result<void> on_field(Header field) override {
+    // Dropping would do (RFC 9110 section 6.5.1), but nobody sends these by mistake.
+    if (same_name(field.name, "content-length") || same_name(field.name, "transfer-encoding")) {
+      return bad(fmt::format("{} among the trailers", field.name));
+    }
     if (may_be_trailer(field.name)) fields.push_back(std::move(field));
     return {};
   }

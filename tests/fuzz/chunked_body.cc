@@ -114,9 +114,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   // llhttp is content with what we accept, and ends it in the same place.
   const Outcome other = read_with_llhttp(std::string_view(raw).substr(0, whole.taken));
-  REQUIRE_THAT(other.error.empty());
-  REQUIRE_THAT(other.done == whole.done && other.payload == whole.payload);
+  REQUIRE_THAT(other.payload == whole.payload);
+  // Of what is not over yet we may not have read the line that it objects to.
   if (!whole.done) return 0;
+  REQUIRE_THAT(other.error.empty() && other.done);
   REQUIRE_THAT(other.taken == whole.taken);
 
   // What was understood, written anew, is understood alike.

@@ -138,6 +138,8 @@ TEST_CASE("chunked bodies that another reader would end elsewhere", "[http]") {
       {"0\r\nX: y\n\r\n", "LF without CR", ""},
       {"0\r\nX: \0\r\n\r\n"s, "byte 0x00 in a header value", ""},
       {"0\r\n\n", "LF without CR", ""},
+      {"0\r\nContent-Length: 0\r\n\r\n", "Content-Length among the trailers", ""},
+      {"0\r\ntransfer-encoding: x\r\n\r\n", "transfer-encoding among the trailers", ""},
       {"0\n\r\n", "byte 0x0a in a chunk size", ""},
   };
   for (const Case& test : cases) {
