@@ -229,6 +229,47 @@ test_sni_is_for_tunnels if {
 	tunnelled("plain.example").sni == null
 }
 
+test_sni_of_an_endpoint_that_does_not_allow if {
+	answer := tunnelled_of(
+		{
+			"inside": {
+				"endpoints": [{"host": "tls.example", "port": 80, "sni": "match", "require": {"pod": "p"}}],
+				"binaries": [{"path": "/usr/bin/curl"}],
+			},
+			"plain": {
+				"endpoints": [{"host": "tls.example", "port": 80}],
+				"binaries": [{"path": "/usr/bin/curl"}],
+			},
+		},
+		"tls.example",
+	)
+	allowed(answer)
+	answer.sni == "match"
+}
+
+test_only_what_is_forwarded_is_a_request if {
+	every kind in ["socks5", "transparent", "Forward", null] {
+		every host in ["read.example", "denies.example"] {
+			document := json.patch(
+				forwarded("/usr/bin/curl", host, "GET", "/api/a", []),
+				[{"op": "replace", "path": "/request/kind", "value": kind}],
+			)
+			answer := egress.decision with input as document with data.network_policies as requesting
+			not answer.allow
+		}
+	}
+}
+
+test_an_asterisk_is_no_host if {
+	document := question("/usr/bin/curl", "localhost", 80)
+	answer := egress.decision with input as document
+		with data.network_policies as {"p": {
+			"endpoints": [{"host": "*", "port": 80}],
+			"binaries": [{"path": "/usr/bin/curl"}],
+		}}
+	not answer.allow
+}
+
 # One endpoint that is as it should be and one that isn't, for the same caller.
 mistaken(endpoint) := {
 	"right": {
@@ -334,15 +375,19 @@ auditing := {"watched": {
 	"binaries": [{"path": "/usr/bin/curl"}],
 }}
 
+careless := json.patch(auditing, [{"op": "replace", "path": "/watched/endpoints/0/sni", "value": "mtach"}])
+
 test_audit_of_requests if {
 	allowed(requested_of(auditing, "audit.example", "GET", "/a"))
 	answer := requested_of(auditing, "audit.example", "POST", "/a")
 	answer.allow
 	answer.would_deny
 	not answer.read_only
-	tunnel := tunnelled_of(auditing, "audit.example")
-	tunnel.would_deny
-	tunnel.sni == "match"
+	every policies_of_test in [auditing, careless] {
+		tunnel := tunnelled_of(policies_of_test, "audit.example")
+		tunnel.would_deny
+		tunnel.sni == "match"
+	}
 }
 
 aged(ages) := {sprintf("p%d", [i]): object.union(
