@@ -34,7 +34,7 @@ void DiagReader::begin(std::span<const Question> questions) {
 
 void DiagReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) {
   const auto view = views_.view(place);
-  if (!view) return ask_tables(place, i, why(view.error()), finding);
+  if (!view) return ask_tables(place, i, cause_of(view.error()), finding);
   const Question& question = questions_[i];
   // In our own namespace no socket has an address that isn't there, but for one that may fake any.
   const auto bound = place.ours && !question.maybe_local ? SockDiag::Bound::ignored
@@ -42,7 +42,7 @@ void DiagReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) {
                                                          : SockDiag::Bound::seen;
   const auto found = (*view)->find(question.ends, bound);
   if (!found) {
-    const std::string reason = why(found.error());
+    const std::string reason = cause_of(found.error());
     if (!at_once(effort_)) views_.drop(place);
     return ask_tables(place, i, reason, finding);
   }
@@ -73,7 +73,7 @@ void DiagReader::ask_translated(const Place& place, std::size_t i, ScopeFinding&
   if (!view) return;  // told before
   const auto dialled = (*view)->dialled(question.proxy, question.client);
   if (!dialled) {
-    finding.outcome += "; connection tracking gave no answer: " + why(dialled.error());
+    finding.outcome += "; connection tracking gave no answer: " + cause_of(dialled.error());
     return;
   }
   const auto& asked = question.ends;
@@ -81,7 +81,7 @@ void DiagReader::ask_translated(const Place& place, std::size_t i, ScopeFinding&
   const auto found = (*view)->find(std::array{**dialled}, SockDiag::Bound::seen);
   if (!found) {
     finding.kind = ScopeFinding::Kind::unreadable;
-    finding.outcome += "; " + text(**dialled) + ": not readable: " + why(found.error());
+    finding.outcome += "; " + text(**dialled) + ": not readable: " + cause_of(found.error());
     views_.drop(place);
     return;
   }

@@ -26,6 +26,8 @@ std::optional<std::string> other_process(const Process& old, const Process& proc
   if (old.image != process.image)
     return "process " + std::to_string(process.pid) + " runs " + process.path + " now instead of " +
            old.path;
+  if (old.executions != process.executions && old.executions != 0 && process.executions != 0)
+    return program(process) + " has executed a program since";
   if (old.binary != process.binary || old.path != process.path)
     return program(process) + " has not the name any more that it had: " + old.path;
   if (old.roles == process.roles) return std::nullopt;

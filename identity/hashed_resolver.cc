@@ -66,9 +66,7 @@ class HashedResolver::HashedLookup final : public Lookup {
       hashes_.look_after();
       return wait();
     }
-    const ImageHash late{
-        {}, "not hashed within " + std::to_string(hashes_.limits().timeout.count()) + " ms"};
-    for (const FileId& image : missing_) set(image, late);
+    for (const FileId& image : missing_) set(image, hashes_.limits().late());
     missing_.clear();
     finish();
   }

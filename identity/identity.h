@@ -36,7 +36,8 @@ struct Process {
   std::optional<std::string> binary;
   std::string path;  // what /proc/<pid>/exe says, one kernel-added " (deleted)" stripped
   bool deleted = false;
-  FileId image;                          // what runs
+  FileId image;                  // what runs
+  std::uint64_t executions = 0;  // one more with each execve(2); 0 where the kernel was not asked
   std::optional<std::string> sha256;     // of the running image, lower-case hexadecimal
   std::string sha256_missing;            // why there is none
   std::optional<std::string> container;  // its id, from the cgroup's path
@@ -64,7 +65,7 @@ enum class Assurance { proven, observed, suspect };
 enum class Cause {
   // With any of these the assurance is `suspect`.
   hidden_holder,    // a reference to the socket that no descriptor or waiting call accounts for
-  image_changed,    // the process that connected has executed another program since
+  image_changed,    // the process that connected has executed a program since
   image_exchanged,  // its image was set by prctl(2), not by execve(2), or could have been
   alien_path,
   image_replaced,

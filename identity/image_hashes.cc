@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <system_error>
@@ -19,20 +18,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMostStuck = 4;
 
-std::string why(const Error& error) {
-  const char* const known = error.sys_errno == 0 ? nullptr : ::strerrordesc_np(error.sys_errno);
-  return known == nullptr ? error.detail : error.detail + ": " + known;
-}
-
 std::string too_large(std::size_t limit) {
   return "the image is larger than " + std::to_string(limit) + " bytes";
 }
 
-std::string too_slow(std::chrono::milliseconds timeout) {
-  return "not hashed within " + std::to_string(timeout.count()) + " ms";
-}
-
 }  // namespace
+
+ImageHash HashLimits::late() const {
+  return {{}, "not hashed within " + std::to_string(timeout.count()) + " ms"};
+}
 
 // One image that is wanted.
 struct ImageHashes::Job {
@@ -82,7 +76,7 @@ struct ImageHashes::Shared {
 
 std::optional<ImageHash> ImageHashes::Shared::begin(Job& job) {
   auto file = ImageFile::open(proc_root.get(), job.pid, job.image, limits.max_bytes);
-  if (!file) return ImageHash{{}, why(file.error())};
+  if (!file) return ImageHash{{}, cause_of(file.error())};
   if (auto hash = kept(file->state())) return ImageHash{std::move(hash), {}};
   job.file.emplace(std::move(*file));
   const std::lock_guard lock(mutex);
@@ -91,11 +85,11 @@ std::optional<ImageHash> ImageHashes::Shared::begin(Job& job) {
 }
 
 std::optional<ImageHash> ImageHashes::Shared::advance(Job& job) {
-  if (Clock::now() >= job.deadline) return ImageHash{{}, too_slow(limits.timeout)};
+  if (Clock::now() >= job.deadline) return limits.late();
   if (!job.file)
     if (auto answer = begin(job)) return answer;
   auto done = job.file->read_slice();
-  if (!done) return ImageHash{{}, why(done.error())};
+  if (!done) return ImageHash{{}, cause_of(done.error())};
   if (!*done) return std::nullopt;
   if (!job.file->fresh()) {
     const std::lock_guard lock(mutex);

@@ -14,6 +14,12 @@
 
 namespace warder::identity {
 
+struct ImageHash {
+  std::optional<std::string> sha256;
+  std::string missing;  // why there is none
+  friend bool operator==(const ImageHash&, const ImageHash&) = default;
+};
+
 struct HashLimits {
   std::size_t max_bytes = std::size_t{1} << 30;  // of an image
   std::chrono::milliseconds timeout{3000};       // of one image, waiting included
@@ -21,12 +27,9 @@ struct HashLimits {
   std::chrono::milliseconds slice{750};
   std::size_t max_images = 64;  // read at the same time
   std::size_t max_kept = 4096;  // hashes
-};
 
-struct ImageHash {
-  std::optional<std::string> sha256;
-  std::string missing;  // why there is none
-  friend bool operator==(const ImageHash&, const ImageHash&) = default;
+  // What is told of an image whose time is over.
+  [[nodiscard]] ImageHash late() const;
 };
 
 // SHA-256 of running images, opened as /proc/<pid>/exe: so also of one that was removed, or whose

@@ -342,7 +342,9 @@ void ProcInvestigator::add_connector(const Case& one, Identity& identity) {
     holds = true;
     auto& roles = identity.processes[i].roles;
     roles.insert(roles.begin(), Role::connector);
-    if (now.image != then.image) add_cause(identity, Cause::image_changed);
+    // It may run what it ran then, and another program may have been in between.
+    if (now.image != then.image || now.executions != then.executions)
+      add_cause(identity, Cause::image_changed);
   }
   if (one_image) return;
   identity.grade = Grade::ambiguous;

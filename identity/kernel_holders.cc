@@ -22,6 +22,9 @@ constexpr std::size_t kSingly = 32;
 // Connections of the holders that are looked up in the record.
 constexpr std::size_t kAskedOthers = 64;
 constexpr std::size_t kAccepted = 16;
+// In one pass, so that the calls which wait on each can be counted (kWaiterBudget in
+// bpf/records.h).
+constexpr std::size_t kFewSockets = 64;
 // Of one process, where it must not take long: 30 ns each.
 constexpr std::uint32_t kDescriptorsAtOnce = 2048;
 
@@ -41,7 +44,7 @@ void write_proof(const ReferenceAccount& last, bool repeated, SocketHolders& who
   const bool done = settled(last, repeated);
   if (done && !last.unnamed())
     who.proof = SocketHolders::Proof::complete;
-  else if (done || (repeated && last.steady()))
+  else if (done || (repeated && last.steady() && last.waiting_known()))
     who.proof = SocketHolders::Proof::hidden;
   else
     who.proof = SocketHolders::Proof::moving;
@@ -62,6 +65,19 @@ void add_accepted(const std::vector<OtherSocket>& accepted, bool known, const Fo
     who.accepted_known &= room;
     if (room) who.accepted.push_back(other);
   }
+}
+
+void add_pass(SocketPass one, SocketPass& all) {
+  for (HeldDescriptor& held : one.held) held.task += all.tasks.size();
+  std::move(one.tasks.begin(), one.tasks.end(), std::back_inserter(all.tasks));
+  std::move(one.held.begin(), one.held.end(), std::back_inserter(all.held));
+}
+
+// After a pass that did not count all waiting calls each gets a larger part of its budget.
+std::size_t next_share(const SocketPass& pass) {
+  const bool known = std::all_of(pass.held.begin(), pass.held.end(),
+                                 [](const HeldDescriptor& held) { return held.waiting_known; });
+  return known ? KernelView::kMostSockets : kFewSockets;
 }
 
 std::string process_text(pid_t pid) { return "process " + std::to_string(pid); }
@@ -102,7 +118,11 @@ HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
     if (const auto& who = count.who.connector; who && who->task.pid != 0)
       connected[who->task.pid].push_back(&count);
   }
-  for (auto& [pid, whose] : connected) settle_at_connector(pid, std::move(whose));
+  for (const auto& [pid, whose] : connected)
+    for (std::size_t at = 0; at < whose.size(); at += KernelView::kMostSockets) {
+      const auto end = std::min(at + KernelView::kMostSockets, whose.size());
+      settle_at_connector(pid, {whose.data() + at, whose.data() + end});
+    }
   for (Count& count : counts)
     if (count.settled) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   std::erase_if(counts, [](const Count& count) { return count.settled; });
@@ -162,6 +182,20 @@ void KernelHolders::settle_at_connector(pid_t pid, std::vector<Count*> open) {
   }
 }
 
+// Passes over a part of the sockets each, as one.
+Result<SocketPass> KernelHolders::pass_over(std::span<const std::uint64_t> inodes,
+                                            const PassScope& scope, std::size_t at_a_time) {
+  SocketPass all;
+  while (!inodes.empty()) {
+    const auto some = inodes.first(std::min(inodes.size(), at_a_time));
+    inodes = inodes.subspan(some.size());
+    auto one = view_.pass(some, scope);
+    if (!one) return fail(std::move(one.error()));
+    add_pass(std::move(*one), all);
+  }
+  return all;
+}
+
 Result<void> KernelHolders::settle_everywhere(std::vector<Count>& counts) {
   std::vector<std::uint64_t> inodes;
   std::vector<Count*> open;
@@ -169,13 +203,15 @@ Result<void> KernelHolders::settle_everywhere(std::vector<Count>& counts) {
     count.last.reset();
     open.push_back(&count);
   }
+  std::size_t at_a_time = KernelView::kMostSockets;
   for (const microseconds pause : kPauses) {
     if (open.empty()) break;
     if (pause.count() > 0) sleep_(pause);
     inodes.clear();
     for (const Count* const count : open) inodes.push_back(count->socket.inode);
-    const auto pass = view_.pass(inodes, {});
+    const auto pass = pass_over(inodes, {}, at_a_time);
     if (!pass) return fail(pass.error());
+    at_a_time = next_share(*pass);
     auto accounts = accounts_of(*pass);
     for (Count* const count : open) {
       ReferenceAccount& now = accounts[count->socket.inode];
@@ -273,7 +309,8 @@ struct KernelHolders::Check {
 };
 
 // One pass for each process that held any of them, and one over all for those with many holders.
-Result<ReferenceAccounts> KernelHolders::look_again(std::span<Check* const> checks) {
+Result<ReferenceAccounts> KernelHolders::look_again(std::span<Check* const> checks,
+                                                    std::size_t at_a_time) {
   std::map<pid_t, std::vector<std::uint64_t>> wanted;
   for (const Check* const check : checks) {
     const auto& holders = check->before->who->holders;
@@ -285,11 +322,9 @@ Result<ReferenceAccounts> KernelHolders::look_again(std::span<Check* const> chec
   }
   SocketPass all;
   for (const auto& [pid, inodes] : wanted) {
-    auto one = view_.pass(inodes, {pid, false, descriptor_limit()});
+    auto one = pass_over(inodes, {pid, false, descriptor_limit()}, at_a_time);
     if (!one) return fail(std::move(one.error()));
-    for (HeldDescriptor& held : one->held) held.task += all.tasks.size();
-    std::move(one->tasks.begin(), one->tasks.end(), std::back_inserter(all.tasks));
-    std::move(one->held.begin(), one->held.end(), std::back_inserter(all.held));
+    add_pass(std::move(*one), all);
   }
   return accounts_of(all);
 }
@@ -306,10 +341,12 @@ std::vector<std::optional<std::string>> KernelHolders::changed(std::span<const S
     else
       open.push_back(&checks[i]);
   }
+  std::size_t at_a_time = KernelView::kMostSockets;
   for (const microseconds pause : kPauses) {
     if (open.empty() || (pause.count() > 0 && !may_wait(effort_))) break;
     if (pause.count() > 0) sleep_(pause);
-    auto accounts = look_again(open);
+    auto accounts = look_again(open, at_a_time);
+    at_a_time = kFewSockets;
     for (Check* const check : open)
       if (!accounts)
         check->changed = "the holders can't be looked at again: " + describe(accounts.error());

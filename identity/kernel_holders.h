@@ -56,9 +56,12 @@ class KernelHolders final : public HolderFinder {
   [[nodiscard]] Result<void> settle_everywhere(std::vector<Count>& counts);
   void walk(std::vector<Count>& counts, const std::string& why, HolderScan& scan);
   void give_up(std::vector<Count>& counts, const std::string& why, HolderScan& scan);
+  [[nodiscard]] Result<SocketPass> pass_over(std::span<const std::uint64_t> inodes,
+                                             const PassScope& scope, std::size_t at_a_time);
   [[nodiscard]] Accepted accepted_among(const SocketPass& pass);
   void look_for_accepted(std::vector<Count>& counts);
-  [[nodiscard]] Result<ReferenceAccounts> look_again(std::span<Check* const> checks);
+  [[nodiscard]] Result<ReferenceAccounts> look_again(std::span<Check* const> checks,
+                                                     std::size_t at_a_time);
 
   KernelView& view_;
   HolderFinder& fallback_;

@@ -68,6 +68,9 @@ struct HeldDescriptor {
   std::uint32_t waiting = 0;
   // `references` and `waiting` are of one instant. Where not, look again.
   bool steady = true;
+  // False where the pass had looked at so many waiting calls already that it did not count these.
+  // Of fewer sockets it would have.
+  bool waiting_known = true;
 };
 
 // Another TCP socket of a process, for telling relays.
@@ -102,6 +105,8 @@ struct PassScope {
 // Belongs to one thread at a time.
 class KernelView {
  public:
+  static constexpr std::size_t kMostSockets = 4096;  // of one pass
+
   virtual ~KernelView() = default;
 
   // nullopt: the connection is older than the record, or the record has been displaced, or the
@@ -109,7 +114,8 @@ class KernelView {
   [[nodiscard]] virtual Result<std::optional<Connector>> connector(std::uint64_t cookie) = 0;
 
   // Every descriptor of `inodes` in the tables of all threads of the processes. A process that is
-  // gone holds nothing. Errors: overloaded, for a pass that tells or goes over too much; system.
+  // gone holds nothing. Errors: overloaded, for a pass that tells or goes over too much, or wants
+  // more than kMostSockets; system.
   [[nodiscard]] virtual Result<SocketPass> pass(std::span<const std::uint64_t> inodes,
                                                 const PassScope& scope) = 0;
 };

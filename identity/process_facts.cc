@@ -113,6 +113,7 @@ Result<Process> ProcProcessFacts::read(const Holder& holder) {
     const KernelFacts& kernel = holder.kernel->facts;
     process.uid = kernel.uid;
     process.gid = kernel.gid;
+    process.executions = holder.kernel->task.executions;
     process.traced = kernel.traced;
     (*known)->user_namespace = kernel.user_namespace;  // it may have gone into another one
     name_ancestors(kernel, process);

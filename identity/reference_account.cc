@@ -22,6 +22,7 @@ void ReferenceAccount::add(const SocketPass::Task& task, const HeldDescriptor& h
   }
   references_ = held.references;
   contradicted_ |= !held.steady;
+  waiting_known_ &= held.waiting_known;
   const auto [calls, first] = waiting_.try_emplace(held.table, held.waiting);
   contradicted_ |= !first && calls->second != held.waiting;
   if (task.task.pid == 0) {
@@ -72,6 +73,7 @@ std::string ReferenceAccount::text() const {
                      counted(descriptors(), "descriptor", "descriptors");
   if (waiting() > 0) text += ", " + counted(waiting(), "waiting call", "waiting calls");
   if (!steady()) return text + ", changing while they were counted";
+  if (left_over() > 0 && !waiting_known()) return text + ", its waiting calls not counted";
   if (left_over() > 0) text += ", " + std::to_string(left_over()) + " held out of sight";
   if (unnamed_) text += "; a process in another PID namespace has it";
   return text;

@@ -40,6 +40,8 @@ class ReferenceAccount {
   [[nodiscard]] bool steady() const;
   // There are descriptors, it is steady, and nothing is left over.
   [[nodiscard]] bool complete() const { return !empty() && steady() && left_over() == 0; }
+  // Calls that wait on it may be left out of the count: what is left over is not hidden for that.
+  [[nodiscard]] bool waiting_known() const { return waiting_known_; }
   // One descriptor, and so a count of one instant; several are read one after the other.
   [[nodiscard]] bool one_instant() const { return descriptors() == 1; }
   // "3 references: 2 descriptors, 1 waiting call"
@@ -60,6 +62,7 @@ class ReferenceAccount {
   std::uint64_t references_ = 0;
   bool unnamed_ = false;
   bool contradicted_ = false;
+  bool waiting_known_ = true;
 };
 
 // By inode; a socket that nothing showed has no entry.

@@ -9,10 +9,6 @@ namespace {
 constexpr std::chrono::milliseconds kLongestPause{1000};
 constexpr std::chrono::milliseconds kShortestPause{1};
 
-std::string why(const Error& error) {
-  return error.sys_errno == 0 ? error.detail : describe(error);
-}
-
 }  // namespace
 
 Sandboxes::Sandboxes(SandboxPlaces places, std::vector<Sandbox> sandboxes)
@@ -80,7 +76,7 @@ void Sandboxes::search(std::size_t i, Effort* effort) {
   if (found)
     sandboxes_[i] = std::move(*found);
   else
-    sandboxes_[i].set_missing("no such process yet: " + why(found.error()));
+    sandboxes_[i].set_missing("no such process yet: " + cause_of(found.error()));
 }
 
 // Another number in it is another sandbox, whether or not the old process lives on.

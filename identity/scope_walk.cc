@@ -1,7 +1,6 @@
 #include "identity/scope_walk.h"
 
 #include <algorithm>
-#include <cstring>
 #include <unordered_map>
 #include <utility>
 
@@ -81,12 +80,6 @@ bool conclude(bool closed, ScopeFinding& finding) {
   for (const FoundSocket& socket : sockets)
     finding.outcome += (finding.outcome.empty() ? "inode " : ", ") + std::to_string(socket.inode);
   return !sockets.empty();
-}
-
-std::string why(const Error& error) {
-  if (error.sys_errno == 0) return error.detail;
-  const char* const known = ::strerrordesc_np(error.sys_errno);
-  return known != nullptr ? known : error.detail;
 }
 
 // One find(). Finding k of each sighting is of place k: only what is closed has fewer.
@@ -215,7 +208,7 @@ void ScopeWalk::visit(const Place& place, std::size_t i, Call& call) {
                 : "not searched: whether " + address.text() +
                       " is an address of the proxy's own network namespace could not be found "
                       "out: " +
-                      why(local.error());
+                      cause_of(local.error());
       return;
     }
   }

@@ -80,7 +80,4 @@ class ScopeWalk {
 // and nothing but the kind is set, where there is neither.
 bool conclude(bool closed, ScopeFinding& finding);
 
-// "Permission denied", or the error's own text.
-[[nodiscard]] std::string why(const Error& error);
-
 }  // namespace warder::identity

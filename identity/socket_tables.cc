@@ -112,7 +112,7 @@ void TableReader::ask(const Place& place, std::size_t i, ScopeFinding& finding) 
   finding.method = "procfs";
   if (seen.ended || !seen.reading) {
     finding.kind = ScopeFinding::Kind::unreadable;
-    finding.outcome = seen.ended ? *seen.ended : "not readable: " + why(seen.reading.error());
+    finding.outcome = seen.ended ? *seen.ended : "not readable: " + cause_of(seen.reading.error());
     return;
   }
   bool closed = false;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -48,6 +49,11 @@ std::string describe(const Error& error) {
     text += fmt::format(" ({})", std::generic_category().message(error.sys_errno));
   }
   return text;
+}
+
+std::string cause_of(const Error& error) {
+  const char* const known = error.sys_errno == 0 ? nullptr : ::strerrordesc_np(error.sys_errno);
+  return known == nullptr ? error.detail : known;
 }
 
 Error from_errno(int sys_errno, std::string detail) {

@@ -63,6 +63,10 @@ struct Error {
 // "name: detail (strerror)" with the parts that are there.
 [[nodiscard]] std::string describe(const Error& error);
 
+// For people, and for a sentence that says already what failed: what the system said, or `detail`
+// where it was not asked.
+[[nodiscard]] std::string cause_of(const Error& error);
+
 // An Error from a failed system call: EMFILE and ENFILE become out_of_descriptors, EPERM and
 // EACCES not_permitted, ENOENT and ESRCH not_found, ETIMEDOUT timed_out, all else `system`.
 [[nodiscard]] Error from_errno(int sys_errno, std::string detail);

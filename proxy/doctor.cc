@@ -51,7 +51,7 @@ std::vector<Finding> examine(const Config& config) {
   std::vector<Finding> out;
   for (const std::string& warning : config.warnings)
     out.push_back({Health::warning, "config", warning, {}});
-  doctor::check_capabilities(config.identity.proc, out);
+  doctor::check_capabilities(config.identity.proc, config.identity.discover, out);
   doctor::check_view(config.identity.proc, out);
   const auto sandboxes = check_identity(config, out);
   doctor::check_hardening(config.identity.proc, out);

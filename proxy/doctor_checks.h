@@ -33,7 +33,7 @@ struct SandboxProcess {
 [[nodiscard]] std::string grant(const std::string& capability);
 
 // doctor_host.cc. `proc` is where procfs is mounted.
-void check_capabilities(const std::string& proc, Findings& out);
+void check_capabilities(const std::string& proc, bool discover, Findings& out);
 void check_abilities(const identity::Abilities& abilities, Findings& out);
 void check_view(const std::string& proc, Findings& out);
 void check_hardening(const std::string& proc, Findings& out);

@@ -29,10 +29,12 @@ struct Capability {
   std::string_view name;  // without "CAP_"
   std::string_view use;
 };
-constexpr std::array<Capability, 5> kCapabilities{{
+constexpr std::array<Capability, 6> kCapabilities{{
     {CAP_SYS_PTRACE, "SYS_PTRACE", "looking into processes of other users"},
     {CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH", "reading other users' programs and directories"},
     {CAP_SYS_ADMIN, "SYS_ADMIN", "entering network namespaces"},
+    {CAP_SYS_CHROOT, "SYS_CHROOT",
+     "naming programs in a mount namespace of their own in a discovered container"},
     {CAP_BPF, "BPF", "recording who connects, and counting references"},
     {CAP_PERFMON, "PERFMON", "recording who connects, and counting references"},
 }};
@@ -111,7 +113,7 @@ std::string grant(const std::string& capability) {
       capability);
 }
 
-void check_capabilities(const std::string& proc, Findings& out) {
+void check_capabilities(const std::string& proc, bool discover, Findings& out) {
   const auto status = identity::read_file(AT_FDCWD, proc + "/self/status", kSmallFile);
   const auto effective = status ? identity::parse_status_capabilities(*status) : std::nullopt;
   if (!effective) {
@@ -121,6 +123,7 @@ void check_capabilities(const std::string& proc, Findings& out) {
   }
   const auto has = [&](int number) { return (*effective >> number & 1) != 0; };
   for (const Capability& capability : kCapabilities) {
+    if (capability.number == CAP_SYS_CHROOT && !discover) continue;
     std::string said = fmt::format("CAP_{} is effective: {}", capability.name, capability.use);
     Finding finding{Health::ok, "capabilities", std::move(said), {}};
     const bool of_bpf = capability.number == CAP_BPF || capability.number == CAP_PERFMON;

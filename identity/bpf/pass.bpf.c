@@ -193,7 +193,8 @@ INLINE void read_references(struct file* file, struct task_struct* task,
   struct socket* socket = bpf_sock_from_file(file);
   struct files_struct* table = task->files;
   record->steady = 1;
-  if (!socket || !table || state.waiter_budget < 2 * kMostWaiters) {
+  record->uncounted = state.waiter_budget < 2 * kMostWaiters;
+  if (!socket || !table || record->uncounted) {
     record->references = references_of(file);
     return;
   }

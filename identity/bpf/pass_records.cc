@@ -68,6 +68,7 @@ class Reader {
     held.references = record.references;
     held.waiting = record.waiting;
     held.steady = record.steady != 0;
+    held.waiting_known = record.uncounted == 0;
     pass_.held.push_back(held);
     return true;
   }
@@ -99,6 +100,8 @@ KernelTask to_kernel_task(const TaskId& id) {
   task.image = {id.device, id.generation, id.inode};
   return task;
 }
+
+static_assert(kMostWanted == KernelView::kMostSockets);
 
 Result<SocketPass> parse_pass(std::span<const std::byte> written) {
   Reader reader;

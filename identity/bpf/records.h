@@ -80,6 +80,8 @@ struct HeldRecord {
   __u32 thread;
   __u32 waiting;
   __u32 steady;
+  __u32 uncounted;  // the budget was used up: nobody looked who waits
+  __u32 unused;
 };
 
 struct OtherRecord {

@@ -285,6 +285,18 @@ TEST_CASE_METHOD(BpfFixture, "many sockets are looked for at once", "[identity][
   CHECK(opened_.view->pass({}, {})->held.empty());
 }
 
+TEST_CASE_METHOD(BpfFixture, "waiting calls that are not counted any more are said not to be",
+                 "[identity][bpf]") {
+  Client client(kClientProgram);
+  const Ids ids = connect(client);
+  REQUIRE(client.tell("dup-many 8300") == "ok");
+  const SocketPass seen = pass(ids.inode, client.pid());
+  REQUIRE(seen.held.size() == 8301);
+  CHECK(seen.held.front().waiting_known);
+  CHECK_FALSE(seen.held.back().waiting_known);
+  CHECK(seen.held.back().references == 8301);
+}
+
 TEST_CASE_METHOD(BpfFixture, "a process with 19,000 descriptors, and one that is gone",
                  "[identity][bpf]") {
   Client client(kClientProgram);

@@ -330,6 +330,23 @@ TEST_CASE_METHOD(ResolverTest, "another program between the look and its confirm
   CHECK(after.processes.front().start_time == before.processes.front().start_time);
 }
 
+TEST_CASE_METHOD(ResolverTest, "another program and back between two looks", "[identity]") {
+  const testing::ProgramCopy other("other");
+  testing::Client client(kClient);
+  testing::Gate gate;
+  const Connection connection = gate.let_in(client);
+  const Identity before = look(connection);
+  REQUIRE(before.assurance == Assurance::proven);
+  REQUIRE(client.tell("exec " + other.path()) == "ok");
+  REQUIRE(client.tell("exec " + kClient) == "ok");
+  CHECK(confirm(connection, before) == "process " + std::to_string(client.pid()) + " (" + kClient +
+                                           ") has executed a program since");
+  const Identity after = look(connection);
+  CHECK(after.grade == Grade::exact);
+  CHECK(has_cause(after, Cause::image_changed));
+  CHECK(after.binary() == nullptr);
+}
+
 TEST_CASE_METHOD(ResolverTest, "a program that was replaced on disk", "[identity]") {
   const testing::ProgramCopy program("program");
   testing::Client client(program.path());

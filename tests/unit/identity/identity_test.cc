@@ -94,6 +94,15 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
   now.processes[0].binary.reset();
   CHECK(difference(before, now));
 
+  // Another program and back: where the kernel counts, it is seen.
+  Identity counted = before;
+  counted.processes[0].executions = 3;
+  CHECK_FALSE(difference(before, counted));
+  CHECK_FALSE(difference(counted, before));
+  now = counted;
+  now.processes[0].executions = 5;
+  CHECK(difference(counted, now)->what == "process 7 (/usr/bin/curl) has executed a program since");
+
   const Identity both =
       found({process(7, "/usr/bin/curl", kCurl), process(8, "/usr/bin/curl", kCurl)});
   CHECK(difference(before, both)->what == "process 8 (/usr/bin/curl) holds the socket too now");

@@ -374,6 +374,14 @@ TEST_CASE("another program now than the one that connected", "[identity]") {
     CHECK(identity.assurance == Assurance::suspect);
     CHECK(identity.binary() == nullptr);
   }
+  SECTION("it runs the same again, whatever was in between") {
+    --connector.executions;
+    const Identity identity = host.look();
+    CHECK(identity.grade == Grade::exact);
+    CHECK(identity.causes == std::vector<Cause>{Cause::image_changed});
+    CHECK(identity.assurance == Assurance::suspect);
+    CHECK(identity.binary() == nullptr);
+  }
   SECTION("a process that let go of it") {
     host.add(8, "/tmp/attack", 2, 1);
     connector = host.task(8);

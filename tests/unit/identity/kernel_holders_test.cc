@@ -30,6 +30,7 @@ struct ScriptedKernel : KernelView, HolderFinder {
   std::vector<OtherSocket> others;
   bool others_complete = true;
   bool too_long = false;
+  std::size_t counts_waiting_of = 1000;  // sockets in one pass
   bool broken = false, record_broken = false;
   int passes = 0, full_passes = 0, walks = 0, unlimited = 0;
   Effort effort;
@@ -50,6 +51,8 @@ struct ScriptedKernel : KernelView, HolderFinder {
     if (on_pass) on_pass(passes);
     if (too_long) return fail(Errc::overloaded, "a pass tells too much");
     if (broken) return fail(Errc::system, "no iterator");
+    if (inodes.size() > kMostSockets) return fail(Errc::overloaded, "too many");
+    const bool waiting_known = inodes.size() <= counts_waiting_of;
     SocketPass pass;
     std::map<pid_t, std::size_t> index;
     for (const Shown& one : shown) {
@@ -58,7 +61,8 @@ struct ScriptedKernel : KernelView, HolderFinder {
       const auto [at, first] = index.try_emplace(one.pid, pass.tasks.size());
       if (first) pass.tasks.push_back({tasks[one.pid], {}});
       pass.held.push_back({at->second, one.pid, one.descriptor, one.inode, one.table,
-                           references[one.inode], one.waiting, one.steady});
+                           references[one.inode], waiting_known ? one.waiting : 0, one.steady,
+                           waiting_known});
     }
     if (scope.others) {
       pass.others = others;
@@ -261,6 +265,62 @@ TEST_CASE("a waiting call is one reference, and not more", "[identity]") {
   CHECK(kernel.look().proof == Proof::hidden);
   CHECK(kernel.look().account ==
         "4 references: 2 descriptors, 1 waiting call, 1 held out of sight");
+}
+
+TEST_CASE("waiting calls that one pass has no room to count are no hidden holders", "[identity]") {
+  ScriptedKernel kernel;
+  SECTION("in a pass over fewer sockets they are counted") {
+    kernel.counts_waiting_of = 64;
+    std::vector<FoundSocket> sockets;
+    for (std::uint64_t inode = 5000; sockets.size() < 100; ++inode) {
+      sockets.push_back({inode, 0});
+      kernel.add(7, static_cast<int>(inode), inode);
+      kernel.shown.back().waiting = 1;
+      ++kernel.references[inode];
+    }
+    const auto scan = kernel.finder().find(sockets);
+    for (const FoundSocket& socket : sockets)
+      CHECK(scan.by_inode.at(socket.inode).proof == Proof::complete);
+    CHECK(kernel.full_passes == 3);
+  }
+  SECTION("of one that is still not counted nobody is named") {
+    kernel.plain(7);
+    kernel.shown.front().waiting = 1;
+    ++kernel.references[kSocket.inode];
+    kernel.counts_waiting_of = 0;
+    const SocketHolders who = kernel.look();
+    CHECK(who.proof == Proof::moving);
+    CHECK(who.account == "2 references: 1 descriptor, its waiting calls not counted");
+    // Without anything left over it doesn't matter.
+    --kernel.references[kSocket.inode];
+    CHECK(kernel.look().proof == Proof::complete);
+  }
+}
+
+TEST_CASE("more sockets than one pass looks for", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  kernel.shown.reserve(5000);
+  std::vector<FoundSocket> sockets;
+  for (std::uint64_t inode = 10'000; sockets.size() < 5000; ++inode) {
+    sockets.push_back({inode, 99});
+    kernel.add(7, static_cast<int>(inode), inode);
+  }
+  SECTION("of one process") {}
+  SECTION("of nobody knows whom") { kernel.connectors.clear(); }
+  auto holders = kernel.finder();
+  const auto scan = holders.find(sockets);
+  REQUIRE(scan.by_inode.size() == sockets.size());
+  std::vector<HolderFinder::Seen> seen;
+  std::size_t complete = 0;
+  for (const FoundSocket& socket : sockets) {
+    seen.push_back({socket, &scan.by_inode.at(socket.inode)});
+    if (seen.back().who->proof == Proof::complete) ++complete;
+  }
+  CHECK(complete == sockets.size());
+  const auto changes = holders.changed(seen);
+  CHECK(std::none_of(changes.begin(), changes.end(),
+                     [](const auto& one) { return one.has_value(); }));
 }
 
 TEST_CASE("counts that move are looked at until they stand still", "[identity]") {

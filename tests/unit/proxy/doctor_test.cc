@@ -71,7 +71,7 @@ TEST_CASE("a capability that is missing is named in everybody's terms") {
   const ProcSketch proc;
   proc.file("self/status", "Name:\twarder\nCapEff:\t0000000000080004\n");
   std::vector<Finding> findings;
-  doctor::check_capabilities(proc.root(), findings);
+  doctor::check_capabilities(proc.root(), false, findings);
   const std::string text = as_text(findings);
   CAPTURE(text);
   CHECK(text.find("ok    capabilities: CAP_SYS_PTRACE is effective") != std::string::npos);
@@ -80,15 +80,19 @@ TEST_CASE("a capability that is missing is named in everybody's terms") {
                   "counting references; to do: grant CAP_BPF (compose: cap_add: [BPF]; systemd: "
                   "AmbientCapabilities=CAP_BPF; Kubernetes: securityContext.capabilities.add: "
                   "[BPF])") != std::string::npos);
+  // Nothing is discovered, so nobody's mount namespace is entered.
+  CHECK(text.find("CAP_SYS_CHROOT") == std::string::npos);
   proc.file("self/status", "CapEff:\t0000000000200000\n");
   findings.clear();
-  doctor::check_capabilities(proc.root(), findings);
+  doctor::check_capabilities(proc.root(), true, findings);
+  CHECK(as_text(findings).find("warn  capabilities: CAP_SYS_CHROOT is not effective") !=
+        std::string::npos);
   CHECK(as_text(findings).find("ok    capabilities: CAP_SYS_ADMIN stands for CAP_BPF") !=
         std::string::npos);
   CHECK(as_text(findings).find("warn  capabilities: CAP_SYS_PTRACE is not effective") !=
         std::string::npos);
   findings.clear();
-  doctor::check_capabilities("/nonexistent", findings);
+  doctor::check_capabilities("/nonexistent", false, findings);
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].health == Health::failed);
 }
