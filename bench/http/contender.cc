@@ -141,10 +141,13 @@ Result<Contender> start_warder(const Site& site, const Opa& opa, bool reuse) {
   const std::string name = reuse ? "warder" : "warder-decide";
   const std::uint16_t port = reuse ? kWarderReusePort : kWarderDecidePort;
   const std::string file = fmt::format("{}/{}.yaml", site.directory, name);
+  // OPA's timeout: a machine that is busy with something else makes no refusal of it.
   auto written = write_file(
-      file, fmt::format("listen: [\"127.0.0.1:{}\"]\nadmin: none\nopa: {{ url: \"unix://{}\" }}\n"
-                        "guard: {{ allow_loopback: true }}\nlog: {{ level: {} }}\n",
-                        port, opa.socket, site.access_log ? "info" : "warn"));
+      file,
+      fmt::format(
+          "listen: [\"127.0.0.1:{}\"]\nadmin: none\nopa: {{ url: \"unix://{}\", timeout: 10s }}\n"
+          "guard: {{ allow_loopback: true }}\nlog: {{ level: {} }}\n",
+          port, opa.socket, site.access_log ? "info" : "warn"));
   if (!written) return fail(std::move(written.error()));
   auto made = contender(name, reuse ? "Warder, answer reused" : "Warder, one decision each",
                         start_ready("Warder", {site.warder, "run", "--config", file},
