@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,6 +50,10 @@ struct Accepted {
 // Where the client wanted to go before a REDIRECT or DNAT in this namespace (SO_ORIGINAL_DST,
 // netfilter_ipv4.h); nullopt when nothing was translated, or it equals the local endpoint.
 [[nodiscard]] std::optional<Endpoint> original_destination(int fd);
+
+// How many of the bytes written the other end's kernel has acknowledged; known also after a reset
+// (tcpi_bytes_acked of linux/tcp.h).
+[[nodiscard]] Result<std::uint64_t> bytes_acknowledged(int fd);
 
 void shutdown_write(int fd);
 void set_nodelay(int fd);

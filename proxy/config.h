@@ -74,7 +74,11 @@ struct Config {
     std::chrono::milliseconds connect{10000};  // of one tunnel, all addresses together
     std::chrono::milliseconds idle{3600000};
     std::chrono::milliseconds drain{30000};
-    std::chrono::milliseconds linger{2000};  // how long a refused client may go on writing
+    // Until the answer to a forwarded request begins, as long as neither side moves a byte.
+    std::chrono::milliseconds response{900000};
+    std::chrono::milliseconds keep_alive{60000};     // of a client's connection between requests
+    std::chrono::milliseconds upstream_idle{30000};  // of an origin's connection between requests
+    std::chrono::milliseconds linger{2000};          // how long a refused client may go on writing
   } timeouts;
 
   struct Tunnels {

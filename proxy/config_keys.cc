@@ -276,6 +276,15 @@ constexpr std::array kKeys{
         "timeouts.drain",
         "How long a tunnel of which one side ended may go on without a byte, and how long SIGTERM "
         "waits for tunnels."),
+    duration_key<&C::timeouts, &C::Timeouts::response, kDay>(
+        "timeouts.response",
+        "How long a forwarded request may go without a byte in either direction before its answer "
+        "begins; then timeouts.idle holds."),
+    duration_key<&C::timeouts, &C::Timeouts::keep_alive>(
+        "timeouts.keep_alive", "How long a client's connection may wait for its next request."),
+    duration_key<&C::timeouts, &C::Timeouts::upstream_idle>(
+        "timeouts.upstream_idle",
+        "How long a connection to an origin waits for the next request of the same caller."),
     duration_key<&C::timeouts, &C::Timeouts::linger>(
         "timeouts.linger", "How long a refused client may go on writing."),
     text_key<&C::dns, &C::Dns::server, read_dns_server>(

@@ -41,32 +41,32 @@ Connection::Connection(Services& services, Owner& owner, std::uint64_t id, net::
       owner_(owner),
       id_(id),
       peer_(peer),
-      fd_(std::move(fd)),
       deadline_(services.loop, [this] { on_deadline(); }),
-      request_id_(new_request_id()),
-      reader_(head_limits(services.config)) {
+      request_id_(new_request_id()) {
+  port_.fd = std::move(fd);
+  reader_.emplace(head_limits(services.config));
   services_.metrics.connection_opened();
 }
 
 Connection::~Connection() { services_.metrics.connection_closed(); }
 
 bool Connection::open_watcher() {
-  auto watcher = net::FdWatcher::create(services_.loop, fd_.get(), *this);
+  auto watcher = net::FdWatcher::create(services_.loop, port_.fd.get(), *this);
   if (!watcher) return false;
-  watcher_ = std::move(*watcher);
+  port_.watcher = std::move(*watcher);
   return true;
 }
 
 void Connection::serve(ConnectionLimits::Slot slot) {
   slot_.emplace(std::move(slot));
-  const Result<net::Endpoint> local = net::local_endpoint(fd_.get());
+  const Result<net::Endpoint> local = net::local_endpoint(port_.fd.get());
   if (!local || !open_watcher()) return close();
-  net::set_nodelay(fd_.get());
-  net::set_keepalive(fd_.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
-  caller_ = {peer_, *local, net::original_destination(fd_.get())};
+  net::set_nodelay(port_.fd.get());
+  net::set_keepalive(port_.fd.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
+  caller_ = {peer_, *local, net::original_destination(port_.fd.get())};
   start_identity();
   deadline_.start(services_.config.timeouts.head);
-  watcher_->watch({.readable = true});
+  port_.watcher->watch({.readable = true});
 }
 
 void Connection::start_identity() {
@@ -83,6 +83,8 @@ void Connection::on_identity(identity::Identity identity) {
     refuse_request(refused_request_->status, refused_request_->code, refused_request_->reason);
   } else if (exchange_) {
     exchange_->begin(*identity_, identity_us_);
+  } else if (forward_) {
+    forward_->begin(*identity_, identity_us_);
   }
 }
 
@@ -90,8 +92,9 @@ void Connection::on_ready(net::FdWatcher&, net::Readiness readiness) {
   switch (state_) {
     case State::reading_head: return read_head();
     case State::exchanging: return read_early();
-    case State::refusing:
-      if (readiness.writable) return flush_refusal();
+    case State::forwarding: return forward_->on_client_ready(readiness);
+    case State::answering:
+      if (readiness.writable) return flush_answer();
       return discard();
     case State::lingering: return discard();
     case State::checking_sni:
@@ -103,24 +106,37 @@ void Connection::on_ready(net::FdWatcher&, net::Readiness readiness) {
 void Connection::read_head() {
   Buffer buffer;
   for (std::size_t i = 0; i < kReadsPerTurn; ++i) {
-    const Result<net::Transfer> got = net::read_some(fd_.get(), buffer);
+    const Result<net::Transfer> got = net::read_some(port_.fd.get(), buffer);
     if (!got) return close();
     if (got->would_block) return;
     if (got->end) {
+      port_.ended = true;
       // Someone who connects and leaves without a word (a health check) is no request.
-      if (!reader_.started()) return close();
+      if (!reader_->started()) return close();
       return head_failed({Errc::bad_request, 0, "The connection ended inside the request head"});
     }
-    const Result<std::size_t> used = reader_.feed(std::span(buffer).first(got->bytes));
-    if (!used) return head_failed(used.error());
-    if (reader_.done()) return head_read({buffer.data() + *used, got->bytes - *used});
+    if (requests_ > 0 && !reader_->started()) deadline_.start(services_.config.timeouts.head);
+    port_.in.append(buffer.data(), got->bytes);
+    if (feed_head()) return;
   }
 }
 
-void Connection::head_read(std::string rest) {
-  early_ = std::move(rest);
-  head_ = reader_.take();
-  if (head_->form == http::RequestForm::connect) return start_exchange();
+bool Connection::feed_head() {
+  const Result<std::size_t> used = reader_->feed(port_.in);
+  if (!used) {
+    head_failed(used.error());
+    return true;
+  }
+  port_.in.erase(0, *used);
+  if (!reader_->done()) return false;
+  head_read();
+  return true;
+}
+
+void Connection::head_read() {
+  head_ = reader_->take();
+  deadline_.stop();
+  if (head_->form == http::RequestForm::connect) return start_connect();
   if (head_->form != http::RequestForm::absolute) {
     return refuse_request(
         400, "not_a_proxy_request",
@@ -131,17 +147,15 @@ void Connection::head_read(std::string rest) {
     return refuse_request(400, "use_connect",
                           "An https URL can't be forwarded: use CONNECT host:port.");
   }
-  refuse_request(501, "forward_not_supported",
-                 "Forwarding of plain http requests is not supported: use CONNECT host:port.");
+  start_forward();
 }
 
 void Connection::head_failed(const Error& error) {
-  head_ = reader_.partial();
+  head_ = reader_->partial();
   refuse_request(status_for(error.code), std::string(code_name(error.code)), error.detail);
 }
 
-void Connection::start_exchange() {
-  deadline_.stop();
+void Connection::start_connect() {
   state_ = State::exchanging;
   Subject subject;
   subject.request_id = request_id_;
@@ -151,34 +165,66 @@ void Connection::start_exchange() {
   exchange_ =
       std::make_unique<ConnectExchange>(services_, static_cast<ConnectExchange::Listener&>(*this),
                                         caller_, *head_, std::move(subject));
-  if (early_.size() >= kEarlyBytes) watcher_->stop();
-  if (identity_) exchange_->begin(*identity_, identity_us_);
+  if (port_.in.size() >= kEarlyBytes) port_.watcher->stop();
+  if (identity_) return exchange_->begin(*identity_, identity_us_);
+  if (!identity_lookup_) start_identity();
+}
+
+void Connection::start_forward() {
+  Result<ForwardRequest> request = read_forward_request(*head_);
+  if (!request) return head_failed(request.error());
+  state_ = State::forwarding;
+  Subject subject;
+  subject.request_id = request_id_;
+  subject.client = peer_;
+  forward_ =
+      std::make_unique<ForwardExchange>(services_, static_cast<ForwardExchange::Listener&>(*this),
+                                        caller_, port_, std::move(*request), std::move(subject));
+  if (draining_) forward_->no_keep_alive();
+  if (identity_) return forward_->begin(*identity_, identity_us_);
+  if (!identity_lookup_) start_identity();
 }
 
 void Connection::read_early() {
   Buffer buffer;
-  const Result<net::Transfer> got = net::read_some(fd_.get(), buffer);
+  const Result<net::Transfer> got = net::read_some(port_.fd.get(), buffer);
   if (!got) {
-    exchange_->abandon("client_gone",
-                       "The client's connection broke: " + describe(got.error()) + ".");
+    if (exchange_) {
+      exchange_->abandon("client_gone",
+                         "The client's connection broke: " + describe(got.error()) + ".");
+    }
     return close();
   }
   // After an orderly end the client still wants its answer; the relay sees the end again.
-  if (got->end) return watcher_->stop();
-  early_.append(buffer.data(), got->bytes);
-  if (early_.size() >= kEarlyBytes) watcher_->stop();
+  if (got->end) {
+    port_.ended = true;
+    return port_.watcher->stop();
+  }
+  port_.in.append(buffer.data(), got->bytes);
+  if (port_.in.size() >= kEarlyBytes) port_.watcher->stop();
 }
 
 void Connection::on_opened(Dialled origin) {
-  // The descriptor goes to the relay, and libuv allows one watcher for each.
-  watcher_.reset();
   net::set_nodelay(origin.fd.get());
   net::set_keepalive(origin.fd.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
-  tunnel_subject_ = exchange_->subject();
-  opened_at_ms_ = services_.loop.now_ms();
   origin_ = std::move(origin.fd);
+  begin_tunnel(exchange_->subject(), exchange_->identity());
   if (exchange_->decision().sni) return check_sni();
-  start_tunnel(std::exchange(early_, {}), established_head(tunnel_subject_));
+  start_relaying(std::exchange(port_.in, {}), established_head(tunnel_subject_));
+}
+
+void Connection::on_switched(net::UniqueFd origin) {
+  origin_ = std::move(origin);
+  begin_tunnel(forward_->subject(), forward_->identity());
+  start_relaying(std::exchange(port_.in, {}), std::exchange(port_.out, {}));
+}
+
+void Connection::begin_tunnel(const Subject& subject, const identity::Identity& caller) {
+  // The descriptor goes to the relay, and libuv allows one watcher for each.
+  port_.watcher.reset();
+  tunnel_subject_ = subject;
+  tunnel_caller_ = caller;
+  opened_at_ms_ = services_.loop.now_ms();
 }
 
 void Connection::check_sni() {
@@ -186,8 +232,8 @@ void Connection::check_sni() {
   const Config::Timeouts& timeouts = services_.config.timeouts;
   sni_check_ = std::make_unique<SniCheck>(
       services_.loop, services_.hellos,
-      SniCheck::Tunnel{fd_.get(), origin_.get(), head_->authority->host, std::exchange(early_, {}),
-                       established_head(tunnel_subject_)},
+      SniCheck::Tunnel{port_.fd.get(), origin_.get(), head_->authority->host,
+                       std::exchange(port_.in, {}), established_head(tunnel_subject_)},
       SniCheck::Limits{timeouts.client_hello, timeouts.connect},
       static_cast<SniCheck::Listener&>(*this));
   if (const Result<void> begun = sni_check_->begin(); !begun) {
@@ -198,7 +244,7 @@ void Connection::check_sni() {
 void Connection::on_sni_passed(SniCheck::Rest rest) {
   checked_ = sni_check_->moved();
   services_.loop.retire(std::move(sni_check_));
-  start_tunnel(rest.to_origin, rest.to_client);
+  start_relaying(rest.to_origin, rest.to_client);
 }
 
 void Connection::on_sni_failed(SniFailure failure) {
@@ -211,26 +257,28 @@ void Connection::on_sni_failed(SniFailure failure) {
   }
   tunnel_ended({0, 0, failure.closed_by, std::move(failure.close_reason)});
   if (failure.closed_by != ClosedBy::proxy || !open_watcher()) return close();
-  end_with(std::move(failure.alert));
+  port_.out = std::move(failure.alert);
+  answer_written();
 }
 
-void Connection::start_tunnel(const std::string& to_origin, const std::string& to_client) {
+void Connection::start_relaying(const std::string& to_origin, const std::string& to_client) {
   state_ = State::relaying;
-  auto relay = start_relay(services_.loop, std::move(fd_), std::move(origin_), to_origin, to_client,
-                           {services_.config.timeouts.idle, services_.config.timeouts.drain},
-                           [this](const RelayEnd& end) { relay_ended(end); });
+  auto relay =
+      start_relay(services_.loop, std::move(port_.fd), std::move(origin_), to_origin, to_client,
+                  {services_.config.timeouts.idle, services_.config.timeouts.drain},
+                  [this](const RelayEnd& end) { relay_ended(end); });
   if (!relay) return relay_ended({0, 0, ClosedBy::proxy, describe(relay.error())});
   relay_ = std::move(*relay);
   services_.metrics.tunnel_opened();
   // Nobody was known at the opening, so nobody can have taken their place.
-  if (exchange_->identity().grade != identity::Grade::unresolved) {
+  if (tunnel_caller_->grade != identity::Grade::unresolved) {
     deadline_.start(services_.config.tunnels.identity_check);
   }
 }
 
 void Connection::check_caller() {
   identity_lookup_ = services_.identities.confirm(
-      caller_, exchange_->identity(), services_.loop,
+      caller_, *tunnel_caller_, services_.loop,
       [this](const std::optional<identity::Change>& change) { caller_checked(change); });
 }
 
@@ -247,15 +295,27 @@ void Connection::caller_checked(const std::optional<identity::Change>& change) {
 }
 
 void Connection::on_refused(Refusal refusal) {
-  early_ = {};
-  end_with(render(refusal));
+  if (draining_) refusal.keep_alive = false;
+  reusable_ = refusal.keep_alive;
+  port_.out += render(refusal);
+  answer_written();
 }
 
-void Connection::end_with(std::string response) {
-  response_ = std::move(response);
-  state_ = State::refusing;
+void Connection::on_forwarded(bool reusable) {
+  reusable_ = reusable;
+  answer_written();
+}
+
+// The end of the answer is what its reader must not take for its end.
+void Connection::on_cut() {
+  net::reset_on_close(port_.fd.get());
+  close();
+}
+
+void Connection::answer_written() {
+  state_ = State::answering;
   deadline_.start(services_.config.timeouts.linger);
-  flush_refusal();
+  flush_answer();
 }
 
 void Connection::refuse_request(int status, std::string code, std::string reason) {
@@ -270,8 +330,9 @@ void Connection::refuse_request(int status, std::string code, std::string reason
   record.reason = std::move(reason);
   if (!identity_) {
     // Whoever is refused is named in the record, so that has to be known first.
-    watcher_->stop();
+    port_.watcher->stop();
     refused_request_ = std::move(record);
+    if (!identity_lookup_) start_identity();
     return;
   }
   record.identity_us = identity_us_;
@@ -282,6 +343,7 @@ void Connection::refuse_request(int status, std::string code, std::string reason
       record.subject.host = head_->authority->host.name;
       record.subject.port = head_->authority->port;
     }
+    if (record.subject.kind == Kind::forward) record.subject.http_method = head_->method;
   }
   services_.records.write(record);
   services_.metrics.count_decision(record.verdict, record.code);
@@ -297,27 +359,53 @@ void Connection::refuse_for_limit(std::string reason) {
       Refusal{record.status, record.code, record.reason, record.subject, kRetryAfterSeconds});
 }
 
-void Connection::flush_refusal() {
-  while (!response_.empty()) {
-    const Result<net::Transfer> sent = net::write_some(fd_.get(), response_);
+void Connection::flush_answer() {
+  while (!port_.out.empty()) {
+    const Result<net::Transfer> sent = net::write_some(port_.fd.get(), port_.out);
     if (!sent) return close();
-    if (sent->would_block) return watcher_->watch({.readable = true, .writable = true});
-    response_.erase(0, sent->bytes);
+    if (sent->would_block) {
+      return port_.watcher->watch({.readable = !port_.ended && !reusable_, .writable = true});
+    }
+    port_.out.erase(0, sent->bytes);
   }
+  if (reusable_) return next_request();
   // Closing now, with bytes of the client unread, would reset the connection and take the answer
   // with it (RFC 9112 section 9.6): end our side, and read on until the client ends its own.
-  net::shutdown_write(fd_.get());
+  net::shutdown_write(port_.fd.get());
+  if (port_.ended) return close();
   state_ = State::lingering;
-  watcher_->watch({.readable = true});
+  port_.watcher->watch({.readable = true});
+}
+
+void Connection::next_request() {
+  ++requests_;
+  reusable_ = false;
+  // Functions of the old ones may be on the stack.
+  services_.loop.retire(std::move(forward_));
+  services_.loop.retire(std::move(exchange_));
+  identity_lookup_.reset();
+  identity_.reset();
+  head_.reset();
+  refused_request_.reset();
+  reader_.emplace(head_limits(services_.config));
+  request_id_ = new_request_id();
+  state_ = State::reading_head;
+  if (port_.in.empty() && (port_.ended || draining_)) return close();
+  deadline_.start(port_.in.empty() ? services_.config.timeouts.keep_alive
+                                   : services_.config.timeouts.head);
+  port_.watcher->watch({.readable = !port_.ended});
+  if (port_.in.empty() || feed_head() || !port_.ended) return;
+  head_failed({Errc::bad_request, 0, "The connection ended inside the request head"});
 }
 
 void Connection::discard() {
   Buffer buffer;
   for (std::size_t i = 0; i < kReadsPerTurn; ++i) {
-    const Result<net::Transfer> got = net::read_some(fd_.get(), buffer);
+    const Result<net::Transfer> got = net::read_some(port_.fd.get(), buffer);
     if (!got || got->end) {
       if (state_ == State::lingering || !got) return close();
-      return watcher_->watch({.writable = true});
+      port_.ended = true;
+      return port_.watcher->watch({.writable = true});
     }
     if (got->would_block) return;
   }
@@ -326,7 +414,8 @@ void Connection::discard() {
 void Connection::on_deadline() {
   if (state_ == State::relaying) return check_caller();
   if (state_ != State::reading_head) return close();
-  head_ = reader_.partial();
+  if (requests_ > 0 && !reader_->started()) return close();
+  head_ = reader_->partial();
   refuse_request(408, "head_timeout", "The request head did not arrive in time.");
 }
 
@@ -346,9 +435,11 @@ void Connection::tunnel_ended(const RelayEnd& end) {
 }
 
 void Connection::drain() {
+  draining_ = true;
+  if (forward_) forward_->no_keep_alive();
   if (state_ != State::reading_head) return;
-  if (!reader_.started()) return close();
-  head_ = reader_.partial();
+  if (!reader_->started()) return close();
+  head_ = reader_->partial();
   refuse_request(503, "draining", "The proxy is shutting down.");
 }
 
@@ -359,15 +450,15 @@ void Connection::end(const std::string& reason) {
     return relay_ended({0, 0, ClosedBy::proxy, reason});
   }
   if (refused_request_ && !identity_) services_.records.write(*refused_request_);
-  if (exchange_ && state_ == State::exchanging) {
-    exchange_->abandon("proxy_ended", "The proxy ended: " + reason + ".");
-  }
+  const std::string why = "The proxy ended: " + reason + ".";
+  if (exchange_ && state_ == State::exchanging) exchange_->abandon("proxy_ended", why);
+  if (forward_ && state_ == State::forwarding) forward_->abandon("proxy_ended", why);
   close();
 }
 
 void Connection::close() {
   if (std::exchange(state_, State::closed) == State::closed) return;
-  watcher_.reset();
+  port_.watcher.reset();
   if (sni_check_) sni_check_->cancel();
   deadline_.stop();
   identity_lookup_.reset();

@@ -9,16 +9,21 @@
 #include "net/timer.h"
 #include "net/unique_fd.h"
 #include "net/watcher.h"
+#include "proxy/client_port.h"
 #include "proxy/connect_exchange.h"
+#include "proxy/forward_exchange.h"
 #include "proxy/relay.h"
 #include "proxy/services.h"
 #include "proxy/sni_check.h"
 
 namespace warder::proxy {
 
-// One accepted connection: reads the head, runs the exchange, and ends as a tunnel or with a
-// refusal that the client gets to read.
-class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, SniCheck::Listener {
+// One accepted connection: reads a head, runs its exchange, and ends as a tunnel or with a refusal
+// that the client gets to read; or goes on with the next request.
+class Connection final : net::FdWatcher::Listener,
+                         ConnectExchange::Listener,
+                         ForwardExchange::Listener,
+                         SniCheck::Listener {
  public:
   class Owner {
    public:
@@ -54,7 +59,8 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, Sn
     reading_head,
     exchanging,
     checking_sni,
-    refusing,
+    forwarding,
+    answering,  // what is to be written is all there
     lingering,
     relaying,
     closed
@@ -65,24 +71,31 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, Sn
   void on_refused(Refusal refusal) override;
   void on_sni_passed(SniCheck::Rest rest) override;
   void on_sni_failed(SniFailure failure) override;
+  void on_forwarded(bool reusable) override;
+  void on_cut() override;
+  void on_switched(net::UniqueFd origin) override;
 
   bool open_watcher();
   void start_identity();
   void on_identity(identity::Identity identity);
   void read_head();
-  void head_read(std::string rest);
+  // Takes what the port holds; true when the head is whole or refused.
+  bool feed_head();
+  void head_read();
   void head_failed(const Error& error);
   void refuse_request(int status, std::string code, std::string reason);
-  void start_exchange();
+  void start_connect();
+  void start_forward();
+  void next_request();
   // Bytes of the client while it waits; kept for the origin, up to a limit.
   void read_early();
-  // Writes that, ends our side, and waits for the client to end its own.
-  void end_with(std::string response);
-  void flush_refusal();
+  void flush_answer();
+  void answer_written();
   void discard();
   void on_deadline();
   void check_sni();
-  void start_tunnel(const std::string& to_origin, const std::string& to_client);
+  void begin_tunnel(const Subject& subject, const identity::Identity& caller);
+  void start_relaying(const std::string& to_origin, const std::string& to_client);
   // The caller of an open tunnel, looked at once more.
   void check_caller();
   void caller_checked(const std::optional<identity::Change>& change);
@@ -94,11 +107,11 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, Sn
   Owner& owner_;
   const std::uint64_t id_;
   const net::Endpoint peer_;
-  net::UniqueFd fd_;
+  ClientPort port_;
   State state_ = State::reading_head;
   std::optional<ConnectionLimits::Slot> slot_;
-  std::unique_ptr<net::FdWatcher> watcher_;
-  net::Timer deadline_;  // of the head, then of lingering; of an open tunnel, the next look
+  net::Timer deadline_;         // of the head, then of lingering; of an open tunnel, the next look
+  std::uint64_t requests_ = 0;  // answered so far
   std::string request_id_;
 
   identity::Connection caller_;
@@ -107,20 +120,21 @@ class Connection final : net::FdWatcher::Listener, ConnectExchange::Listener, Sn
   std::unique_ptr<identity::Lookup> identity_lookup_;
   std::optional<identity::Identity> identity_;
 
-  http::RequestHeadReader reader_;
+  std::optional<http::RequestHeadReader> reader_;  // always set
   std::optional<http::RequestHead> head_;
-  std::string early_;  // what the client sent after the head
   // Refused before there was an exchange; answered once it is known who is calling.
   std::optional<DecisionRecord> refused_request_;
   std::unique_ptr<ConnectExchange> exchange_;
+  std::unique_ptr<ForwardExchange> forward_;
+  bool reusable_ = false;  // once the answer is written, another request may come
+  bool draining_ = false;
 
   net::UniqueFd origin_;  // until the relay has it
   std::unique_ptr<SniCheck> sni_check_;
   SniCheck::Moved checked_;  // what the check let through
-
-  std::string response_;  // the rest of a refusal
   std::unique_ptr<Relay> relay_;
   Subject tunnel_subject_;
+  std::optional<identity::Identity> tunnel_caller_;  // who it was opened for; nullopt: not known
   std::uint64_t opened_at_ms_ = 0;
 };
 

@@ -146,6 +146,12 @@ opa::Query make_query(const Subject& subject, const identity::Identity& identity
   return query;
 }
 
+std::string upstream_key(const opa::Query& query, const opa::Decision& decision) {
+  return fmt::format("{}\n{}\n{}\n{}\n{}", decision.policy.value_or(""),
+                     decision.revision.value_or(""), decision.read_only,
+                     fmt::join(decision.allowed_ips, ","), opa::caller_key(query));
+}
+
 DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
                             std::string reason) {
   DecisionRecord record;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "identity/identity.h"
+#include "opa-client/decision.h"
 #include "opa-client/query.h"
 #include "proxy/record.h"
 #include "proxy/sni_rules.h"
@@ -18,6 +19,10 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
 // The input document for a request by `identity`. `subject` has host and port.
 [[nodiscard]] opa::Query make_query(const Subject& subject, const identity::Identity& identity,
                                     opa::Query::Request request);
+
+// Who may use a connection to an origin that was opened for one request: equal for two requests
+// only if everything the policy was told of the caller is, and what it answered.
+[[nodiscard]] std::string upstream_key(const opa::Query& query, const opa::Decision& decision);
 
 // What a CONNECT asks for.
 [[nodiscard]] opa::Query::Request connect_request();

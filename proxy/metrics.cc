@@ -75,6 +75,18 @@ struct Metrics::Families {
                                                        .Register(registry);
   prometheus::Counter& bytes_up = bytes.Add({{"direction", "up"}});
   prometheus::Counter& bytes_down = bytes.Add({{"direction", "down"}});
+  prometheus::Family<prometheus::Counter>& request_bytes =
+      BuildCounter()
+          .Name("warder_request_bytes_total")
+          .Help("Bytes moved between origins and forwarded requests that are over.")
+          .Register(registry);
+  prometheus::Counter& request_bytes_up = request_bytes.Add({{"direction", "up"}});
+  prometheus::Counter& request_bytes_down = request_bytes.Add({{"direction", "down"}});
+  prometheus::Counter& requests = BuildCounter()
+                                      .Name("warder_requests_total")
+                                      .Help("Forwarded requests that reached an origin.")
+                                      .Register(registry)
+                                      .Add({});
   prometheus::Counter& dropped = BuildCounter()
                                      .Name("warder_records_dropped_total")
                                      .Help("Records lost because standard output was not read.")
@@ -123,6 +135,12 @@ void Metrics::tunnel_closed(std::uint64_t bytes_up, std::uint64_t bytes_down) {
   families_->tunnels.Decrement();
   families_->bytes_up.Increment(static_cast<double>(bytes_up));
   families_->bytes_down.Increment(static_cast<double>(bytes_down));
+}
+
+void Metrics::request_over(std::uint64_t bytes_up, std::uint64_t bytes_down) {
+  families_->requests.Increment();
+  families_->request_bytes_up.Increment(static_cast<double>(bytes_up));
+  families_->request_bytes_down.Increment(static_cast<double>(bytes_down));
 }
 
 void Metrics::count_dropped_records(std::uint64_t dropped) {

@@ -32,6 +32,8 @@ class Metrics {
   void connection_closed();
   void tunnel_opened();
   void tunnel_closed(std::uint64_t bytes_up, std::uint64_t bytes_down);
+  // A forwarded request that reached an origin is over.
+  void request_over(std::uint64_t bytes_up, std::uint64_t bytes_down);
   void count_dropped_records(std::uint64_t dropped);
 
   // The exposition format, version 0.0.4.

@@ -29,6 +29,8 @@ struct Subject {
   std::optional<std::string> binary;
   std::optional<pid_t> pid;
   std::optional<uid_t> uid;
+  // Of a forwarded request: its method, and its path in canonical form, without the query.
+  std::optional<std::string> http_method, path;
 };
 
 // One per decision, and one per request refused before or without one.
@@ -54,13 +56,14 @@ struct DecisionRecord {
 
 enum class ClosedBy { client, origin, proxy };
 
-// One per closed tunnel.
+// One per closed tunnel, and one per forwarded request that reached an origin.
 struct TunnelRecord {
   Subject subject;
-  std::uint64_t bytes_up = 0, bytes_down = 0;  // client to origin, origin to client
+  // To the origin and from it; of a forwarded request with heads and framing.
+  std::uint64_t bytes_up = 0, bytes_down = 0;
   std::int64_t duration_ms = 0;
   ClosedBy closed_by = ClosedBy::proxy;
-  std::string close_reason;  // "end", "reset", "idle", "drain", …
+  std::string close_reason;  // "end", "reset", "idle", "drain", "origin_closed", …
 };
 
 // Everything else worth telling.

@@ -150,6 +150,9 @@ void add_target(Fields& fields, const Subject& subject) {
   fields.add("host", value_of(subject.host));
   fields.add("port", value_of(subject.port));
   fields.add("kind", value_of(name(subject.kind)));
+  if (subject.kind != Kind::forward) return;
+  fields.add("http_method", value_of(subject.http_method));
+  fields.add("path", value_of(subject.path));
 }
 
 void add_ids(Fields& fields, const Subject& subject) {
@@ -206,7 +209,8 @@ std::string format(const Stamp& stamp, const DecisionRecord& record, LogFormat f
 }
 
 std::string format(const Stamp& stamp, const TunnelRecord& record, LogFormat form) {
-  Fields fields(stamp, level_of(record), "tunnel");
+  const bool request = record.subject.kind == Kind::forward;
+  Fields fields(stamp, level_of(record), request ? "request" : "tunnel");
   fields.add("bytes_up", record.bytes_up);
   fields.add("bytes_down", record.bytes_down);
   fields.add("duration_ms", record.duration_ms);

@@ -116,10 +116,9 @@ std::string problem(const Refusal& refusal) {
 }
 
 std::string ids(const Subject& subject) {
-  std::string headers = fmt::format("Warder-Request-Id: {}\r\n", subject.request_id);
-  if (subject.decision_id) {
-    headers +=
-        fmt::format("Warder-Decision-Id: {}\r\n", visible(*subject.decision_id, kMaxDetails));
+  std::string headers;
+  for (const http::Header& header : id_headers(subject)) {
+    headers += fmt::format("{}: {}\r\n", header.name, header.value);
   }
   return headers;
 }
@@ -170,9 +169,26 @@ std::string render(const Refusal& refusal) {
   head += fmt::format("; details={}\r\n", quoted(refusal.code + ": " + refusal.reason));
   if (refusal.retry_after_s) head += fmt::format("Retry-After: {}\r\n", *refusal.retry_after_s);
   head += fmt::format(
-      "Content-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-      body.size());
+      "Content-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
+      body.size(), refusal.keep_alive ? "keep-alive" : "close");
   return head + body;
+}
+
+std::vector<http::Header> id_headers(const Subject& subject) {
+  std::vector<http::Header> headers{{"Warder-Request-Id", subject.request_id}};
+  if (subject.decision_id) {
+    headers.push_back({"Warder-Decision-Id", visible(*subject.decision_id, kMaxDetails)});
+  }
+  return headers;
+}
+
+std::string own_answer(const Subject& subject, std::string_view content_type, std::string_view body,
+                       bool keep_alive) {
+  std::string answer = "HTTP/1.1 200 OK\r\n" + ids(subject) + "Proxy-Status: warder\r\n";
+  if (!content_type.empty()) answer += fmt::format("Content-Type: {}\r\n", content_type);
+  answer += fmt::format("Content-Length: {}\r\nConnection: {}\r\n\r\n", body.size(),
+                        keep_alive ? "keep-alive" : "close");
+  return answer.append(body);
 }
 
 std::string established_head(const Subject& subject) {

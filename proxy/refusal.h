@@ -2,8 +2,11 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "net/error.h"
+#include "net/http/head.h"
 #include "proxy/record.h"
 
 namespace warder::proxy {
@@ -15,6 +18,7 @@ struct Refusal {
   std::string reason;  // one sentence, raw bytes
   Subject subject;
   std::optional<int> retry_after_s;
+  bool keep_alive = false;  // another request may come on the same connection
 };
 
 // The status with which a failure is answered: 4xx for what the request did wrong, 502 and 504 for
@@ -25,6 +29,13 @@ struct Refusal {
 // and a problem document (RFC 9457) that says which binary, host and port, and why. Whatever comes
 // from a peer is escaped; ASCII only, lengths bounded.
 [[nodiscard]] std::string render(const Refusal& refusal);
+
+// The ids, as headers of an answer.
+[[nodiscard]] std::vector<http::Header> id_headers(const Subject& subject);
+
+// A whole answer of our own that is no refusal: 200 with `body`.
+[[nodiscard]] std::string own_answer(const Subject& subject, std::string_view content_type,
+                                     std::string_view body, bool keep_alive);
 
 // The head that opens a tunnel.
 [[nodiscard]] std::string established_head(const Subject& subject);

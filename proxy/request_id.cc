@@ -21,4 +21,6 @@ std::string new_request_id() {
   return id;
 }
 
+std::string new_pseudonym() { return "warder-" + new_request_id().substr(0, 12); }
+
 }  // namespace warder::proxy

@@ -18,6 +18,7 @@
 #include "proxy/metrics.h"
 #include "proxy/readiness.h"
 #include "proxy/record_writer.h"
+#include "proxy/request_id.h"
 #include "proxy/worker.h"
 
 namespace warder::proxy {
@@ -68,8 +69,8 @@ class Server {
     if (!identities) return fail(identities.error());
     identities_ = std::move(identities->resolver);
     tell_abilities(identities->abilities);
-    shared_.emplace(
-        Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_});
+    shared_.emplace(Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_,
+                           pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(*opa_address));
@@ -218,6 +219,7 @@ class Server {
   net::Loop loop_;
   std::unique_ptr<identity::Resolver> identities_;
   AddressGuard guard_{GuardOptions{}};
+  const std::string pseudonym_ = new_pseudonym();
   std::optional<Shared> shared_;
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<Readiness> readiness_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "identity/resolver.h"
 #include "net/lookup.h"
 #include "net/loop.h"
@@ -10,11 +12,13 @@
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
 #include "proxy/record.h"
+#include "proxy/upstream_pool.h"
 
 namespace warder::proxy {
 
 // What a connection works with. All of it outlives every connection; `loop`, `opa`, `names` and
-// `hellos` are the worker's own, the rest is shared by all workers and may be used on any thread.
+// `hellos` and `upstreams` are the worker's own, the rest is shared by all workers and may be used
+// on any thread.
 struct Services {
   net::Loop& loop;
   opa::Client& opa;
@@ -26,6 +30,8 @@ struct Services {
   ConnectionLimits& limits;
   RecordSink& records;
   Metrics& metrics;
+  UpstreamPool& upstreams;
+  const std::string& pseudonym;  // ours in Via, of this process
 };
 
 }  // namespace warder::proxy

@@ -24,6 +24,7 @@ struct Shared {
   ConnectionLimits& limits;
   RecordSink& records;
   Metrics& metrics;
+  const std::string& pseudonym;
 };
 
 // One event loop on a thread of its own, with listeners, OPA connections and name resolver of its
@@ -59,6 +60,7 @@ class Worker final : Connection::Owner {
   std::unique_ptr<net::NameResolver> names_;
   std::optional<tls::ClientHelloParser> hellos_;
   std::unique_ptr<opa::Client> opa_;
+  std::unique_ptr<UpstreamPool> upstreams_;
   std::unique_ptr<Services> services_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

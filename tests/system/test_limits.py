@@ -173,8 +173,6 @@ def test_head_too_large(warder, world):
 
 
 @pytest.mark.parametrize("head, status", [
-    (b"GET http://v4.test/ HTTP/1.1\r\nHost: v4.test\r\n\r\n", 501),
-    (b"POST http://v4.test/ HTTP/1.1\r\nHost: v4.test\r\nContent-Length: 3\r\n\r\nabc", 501),
     (b"BREW http://v4.test/ HTTP/1.1\r\nHost: v4.test\r\n\r\n", 501),
     (b"CONNECT v4.test:443 HTTP/1.1\r\n\r\n", 400),
     (b"CONNECT v4.test:443 HTTP/1.1\r\nHost: other.test\r\n\r\n", 400),
@@ -194,15 +192,15 @@ def test_requests_that_are_not_a_connect(warder, world, dns, origins, head, stat
     assert (record["decision"], record["status"]) == ("error", status)
 
 
-def test_forward_request_is_refused_with_a_reason(warder, world):
+def test_https_url_is_refused_with_the_hint_to_use_connect(warder, world):
     with RawClient(world.box, warder.address) as client:
-        client.send(b"GET http://v4.test:81/x HTTP/1.1\r\nHost: v4.test:81\r\n\r\n")
+        client.send(b"GET https://v4.test/x HTTP/1.1\r\nHost: v4.test\r\n\r\n")
         reply = client.reply()
-    assert (reply.status, reply.phrase) == (501, "Not Implemented (forward_not_supported)")
-    assert reply.problem["reason"]
+    assert (reply.status, reply.phrase) == (400, "Bad Request (use_connect)")
+    assert "CONNECT" in reply.problem["reason"]
     record = warder.decision(reply.request_id)
-    assert (record["code"], record["kind"]) == ("forward_not_supported", "forward")
-    assert (record["host"], record["port"]) == ("v4.test", 81)
+    assert (record["code"], record["kind"]) == ("use_connect", "forward")
+    assert (record["host"], record["port"]) == ("v4.test", 443)
 
 
 @pytest.mark.parametrize("head", [

@@ -53,7 +53,7 @@ def connect_to(host, port):
 
 
 NO_HOST = "CONNECT v4.test:443 HTTP/1.1\r\n\r\n"
-FORWARD = "GET http://v4.test:81/ HTTP/1.1\r\nHost: v4.test:81\r\n\r\n"
+FORWARD = "GET https://v4.test/ HTTP/1.1\r\nHost: v4.test\r\n\r\n"
 ENDLESS = "CONNECT v4.test:443 HTTP/1.1\r\nX: "
 
 # code: status, (what the client sends, host and port in the record), whether OPA was asked, configuration
@@ -68,7 +68,7 @@ REFUSALS = {
                    {"opa": {"path": "/v1/data/systemtest/failing"}}),
     "opa_unreachable": (503, connect_to("v4.test", 443), False, {"opa": {"url": "http://127.0.0.1:1"}}),
     "bad_request": (400, (NO_HOST, "v4.test", 443), False, {}),
-    "forward_not_supported": (501, (FORWARD, "v4.test", 81), False, {}),
+    "use_connect": (400, (FORWARD, "v4.test", 443), False, {}),
     "head_too_large": (431, (ENDLESS + "x" * 70000, "v4.test", 443), False, {}),
     "head_timeout": (408, (ENDLESS, "v4.test", 443), False, {"timeouts": {"head": "300ms"}}),
 }

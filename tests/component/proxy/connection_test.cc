@@ -244,11 +244,11 @@ TEST_CASE_METHOD(GateFixture, "a client still writing behind a denied head reads
   CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 "));
 }
 
-TEST_CASE_METHOD(GateFixture, "requests that no CONNECT can be made of are refused by name") {
+TEST_CASE_METHOD(GateFixture, "requests that nothing can be made of are refused by name") {
   begin();
   const auto [request, line] = GENERATE(table<std::string, std::string>({
-      {"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
-       "HTTP/1.1 501 Not Implemented (forward_not_supported)\r\n"},
+      {"GET http://a.example/%zz HTTP/1.1\r\nHost: a.example\r\n\r\n",
+       "HTTP/1.1 400 Bad Request (bad_request)\r\n"},
       {"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
        "HTTP/1.1 400 Bad Request (not_a_proxy_request)\r\n"},
       {"GET https://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",

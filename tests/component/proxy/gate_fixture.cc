@@ -84,13 +84,15 @@ GateFixture::GateFixture() = default;
 GateFixture::~GateFixture() {
   client.reset();
   if (connection_) connection_->end("test over");
+  upstreams.clear();
   run_turns(3);
   connection_.reset();
 }
 
 void GateFixture::begin() {
-  services_ = std::make_unique<proxy::Services>(proxy::Services{
-      loop(), opa, names, hellos_, config, resolver, guard_, limits_, records, metrics});
+  services_ = std::make_unique<proxy::Services>(proxy::Services{loop(), opa, names, hellos_, config,
+                                                                resolver, guard_, limits_, records,
+                                                                metrics, upstreams, pseudonym});
   Pair pair = tcp_pair();
   client = std::move(pair.near);
   const Result<net::Endpoint> peer = net::peer_endpoint(pair.far.get());

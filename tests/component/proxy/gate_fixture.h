@@ -118,6 +118,8 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   GateNames names;
   GateRecords records;
   proxy::Metrics metrics;
+  proxy::UpstreamPool upstreams{loop(), {}};
+  const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
   net::UniqueFd client;
 
