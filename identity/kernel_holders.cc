@@ -25,6 +25,7 @@ constexpr std::size_t kAccepted = 16;
 // In one pass, so that the calls which wait on each can be counted (kWaiterBudget in
 // bpf/records.h).
 constexpr std::size_t kFewSockets = 64;
+constexpr std::size_t kKnownOpened = 16384;
 // Of one process, where it must not take long: 30 ns each.
 constexpr std::uint32_t kDescriptorsAtOnce = 2048;
 
@@ -105,7 +106,11 @@ std::optional<std::string> other_tasks(const std::vector<Holder>& before,
 }  // namespace
 
 KernelHolders::KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sleep, Effort* effort)
-    : view_(view), fallback_(fallback), sleep_(std::move(sleep)), effort_(effort) {}
+    : view_(view),
+      fallback_(fallback),
+      sleep_(std::move(sleep)),
+      effort_(effort),
+      opened_(kKnownOpened) {}
 
 HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   HolderScan scan;
@@ -258,11 +263,13 @@ KernelHolders::Accepted KernelHolders::accepted_among(const SocketPass& pass) {
   std::size_t asked = 0;
   for (const OtherSocket& other : pass.others) {
     if (!has_peer(other)) continue;
+    if (other.cookie != 0 && opened_.find(other.cookie) != nullptr) continue;
     if (other.cookie != 0) {
       const bool more = ++asked <= kAskedOthers;
       const auto connector =
           more ? view_.connector(other.cookie) : Result<std::optional<Connector>>{};
       accepted.known &= more && connector.has_value();
+      if (connector && *connector) opened_.put(other.cookie, {});
       if (!more || !connector || *connector) continue;
     }
     // One more, in case that the socket which is asked about is among them.

@@ -5,11 +5,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "identity/effort.h"
 #include "identity/holder_finder.h"
 #include "identity/kernel_view.h"
+#include "identity/lru.h"
 #include "identity/reference_account.h"
 
 namespace warder::identity {
@@ -67,6 +69,9 @@ class KernelHolders final : public HolderFinder {
   HolderFinder& fallback_;
   Sleep sleep_;
   Effort* effort_;
+  // Cookies of sockets with a connector on record: no other socket ever has that cookie, and what
+  // was opened by connect(2) was not accepted, whoever is asked about and however often.
+  Lru<std::uint64_t, std::monostate> opened_;
 };
 
 }  // namespace warder::identity

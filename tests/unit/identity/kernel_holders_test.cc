@@ -2,6 +2,7 @@
 
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <map>
 
@@ -35,10 +36,12 @@ struct ScriptedKernel : KernelView, HolderFinder {
   int passes = 0, full_passes = 0, walks = 0, unlimited = 0;
   Effort effort;
   microseconds slept{0};
+  std::vector<std::uint64_t> asked;  // cookies
   std::function<void(int)> on_pass;
 
   Result<std::optional<Connector>> connector(std::uint64_t cookie) override {
     if (record_broken) return fail(Errc::system, "no record");
+    asked.push_back(cookie);
     const auto found = connectors.find(cookie);
     if (found == connectors.end()) return std::optional<Connector>{};
     return std::optional<Connector>{found->second};
@@ -500,6 +503,27 @@ TEST_CASE("connections that were opened to a holder are told", "[identity]") {
   who = kernel.look();
   CHECK(who.accepted.size() == 2);
   CHECK(who.accepted_known);
+}
+
+TEST_CASE("what a holder opened itself is asked for once", "[identity]") {
+  ScriptedKernel kernel;
+  kernel.plain(7);
+  const auto end = [](std::uint16_t port) {
+    return net::Endpoint{net::IpAddress::v4({127, 0, 0, 1}), port};
+  };
+  kernel.others = {{3, 55, TCP_ESTABLISHED, end(1080), end(5001)},  // accepted
+                   {4, 56, TCP_ESTABLISHED, end(5002), end(80)}};   // its own
+  kernel.connectors[56] = {kernel.tasks[7], 0};
+  KernelHolders finder = kernel.finder();
+  for (int look = 0; look < 2; ++look) {
+    const HolderScan scan = finder.find({&kSocket, 1});
+    const SocketHolders& who = scan.by_inode.at(kSocket.inode);
+    REQUIRE(who.accepted.size() == 1);
+    CHECK(who.accepted[0].inode == 3);
+    CHECK(who.accepted_known);
+  }
+  CHECK(std::count(kernel.asked.begin(), kernel.asked.end(), 56) == 1);
+  CHECK(std::count(kernel.asked.begin(), kernel.asked.end(), 55) == 2);
 }
 
 TEST_CASE("counts that contradict each other are no account", "[identity]") {
