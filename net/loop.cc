@@ -16,6 +16,9 @@ Loop::Loop() {
                       [](uv_async_t* wake) { static_cast<Loop*>(wake->data)->run_posted(); }) == 0,
         "uv_async_init failed");
   wake_->data = this;
+  own_posts_.reset(new uv_idle_t{});
+  uv_idle_init(&loop_, own_posts_.get());
+  own_posts_->data = this;
   undertaker_.reset(new uv_idle_t{});
   uv_idle_init(&loop_, undertaker_.get());
   undertaker_->data = this;
@@ -33,6 +36,7 @@ Loop::~Loop() {
     if (tasks.empty() && dead.empty()) break;
   }
   undertaker_.reset();
+  own_posts_.reset();
   wake_.reset();
   // A handle left open would let the run below wait for ever, so it is looked for first.
   bool leaked = false;
@@ -54,7 +58,7 @@ Loop::~Loop() {
 void Loop::run() {
   // A stop() that came before, and was seen by run_once_nowait(), is looked at again.
   uv_async_send(wake_.get());
-  uv_run(&loop_, UV_RUN_DEFAULT);
+  run_uv(UV_RUN_DEFAULT);
   // The turn in which stop() is seen may be the one in which something was retired. Only now: the
   // stack is the caller's again. A destructor may retire more.
   while (!graveyard_.empty()) const auto dead = std::exchange(graveyard_, {});
@@ -62,7 +66,17 @@ void Loop::run() {
   stopping_ = false;
 }
 
-void Loop::run_once_nowait() { uv_run(&loop_, UV_RUN_NOWAIT); }
+void Loop::run_once_nowait() { run_uv(UV_RUN_NOWAIT); }
+
+void Loop::run_uv(uv_run_mode mode) {
+  {
+    const std::lock_guard lock(mutex_);
+    runner_ = std::this_thread::get_id();
+  }
+  uv_run(&loop_, mode);
+  const std::lock_guard lock(mutex_);
+  runner_ = {};
+}
 
 void Loop::stop() {
   {
@@ -73,11 +87,23 @@ void Loop::stop() {
 }
 
 void Loop::post(Task task) {
+  bool own = false;
   {
     const std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
+    own = runner_ == std::this_thread::get_id();
   }
-  uv_async_send(wake_.get());
+  if (!own) {
+    uv_async_send(wake_.get());
+    return;
+  }
+  // The next turn is begun without waiting while an idle handle is active: no system call is
+  // needed.
+  uv_idle_start(own_posts_.get(), [](uv_idle_t* own_posts) {
+    // Stopped first: a task that posts starts it anew.
+    uv_idle_stop(own_posts);
+    static_cast<Loop*>(own_posts->data)->run_posted();
+  });
 }
 
 void Loop::run_posted() {

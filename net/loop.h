@@ -54,13 +54,16 @@ class Loop {
  private:
   void bury(std::shared_ptr<void> object);
   void run_posted();
+  void run_uv(uv_run_mode mode);
 
   uv_loop_t loop_{};
   Handle<uv_async_t> wake_;
+  Handle<uv_idle_t> own_posts_;  // active while its own thread has posted
   Handle<uv_idle_t> undertaker_;
   std::vector<std::shared_ptr<void>> graveyard_;
-  std::mutex mutex_;  // guards posted_ and stopping_
+  std::mutex mutex_;  // guards what follows
   std::vector<Task> posted_;
+  std::thread::id runner_;  // while it runs
   bool stopping_ = false;
 };
 
