@@ -99,7 +99,7 @@ std::optional<Change> difference(const Identity& before, const Identity& now) {
         ended || now.reason == Reason::client_gone || now.reason == Reason::socket_not_found;
     return Change{
         "the owner can't be found any more: " + std::string(name(*now.reason)) + ": " + now.detail,
-        closed, false};
+        closed, false, now.reason == Reason::lookup_failed};
   }
   if (auto what = other_owner(before, now)) return Change{std::move(*what), false, false};
   if (auto what = other_relays(before, now)) return Change{std::move(*what), false, true};

@@ -29,6 +29,8 @@ struct Change {
   bool closed = false;
   // The same processes have it; only what leads to them, as a relay, is more than before.
   bool behind = false;
+  // There was no second look (Reason::lookup_failed): it may all be as before.
+  bool not_looked = false;
 };
 
 // A lookup that is under way. Destroying it cancels: the callback never runs afterwards.

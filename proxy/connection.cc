@@ -19,6 +19,8 @@ constexpr std::chrono::seconds kKeepaliveIdle{60};
 constexpr std::chrono::seconds kKeepaliveInterval{15};
 constexpr int kKeepaliveProbes = 4;
 constexpr int kRetryAfterSeconds = 5;
+// Looks at the caller of an open tunnel, of which none could be made.
+constexpr int kCallerChecks = 3;
 
 using Buffer = std::array<char, 16384>;
 
@@ -286,12 +288,27 @@ void Connection::caller_checked(const std::optional<identity::Change>& change) {
   // One that has closed its end may still have bytes on the way to the origin; and a relay serves
   // whoever comes to it.
   if (!change || change->closed || change->behind) return;
-  services_.records.write(Diagnostic{
-      LogLevel::warn,
-      "caller_changed",
-      "A tunnel is closed because its caller is not the one any more that it was opened for.",
-      {{"request_id", tunnel_subject_.request_id}, {"changed", change->what}}});
-  relay_->end("caller_changed");
+  if (!change->not_looked)
+    return end_for_caller(
+        "caller_changed",
+        "A tunnel is closed because its caller is not the one any more that it was opened for.",
+        change->what);
+  // Warder had too much to do, which says nothing of the caller.
+  if (++failed_checks_ < kCallerChecks)
+    return deadline_.start(services_.config.tunnels.identity_check);
+  end_for_caller("caller_unknown",
+                 "A tunnel is closed because nobody could tell whether its caller is still the one "
+                 "that it was opened for.",
+                 change->what);
+}
+
+void Connection::end_for_caller(std::string code, std::string message, const std::string& what) {
+  services_.records.write(
+      Diagnostic{LogLevel::warn,
+                 code,
+                 std::move(message),
+                 {{"request_id", tunnel_subject_.request_id}, {"changed", what}}});
+  relay_->end(std::move(code));
 }
 
 void Connection::on_refused(Refusal refusal) {

@@ -99,6 +99,7 @@ class Connection final : net::FdWatcher::Listener,
   // The caller of an open tunnel, looked at once more.
   void check_caller();
   void caller_checked(const std::optional<identity::Change>& change);
+  void end_for_caller(std::string code, std::string message, const std::string& what);
   void tunnel_ended(const RelayEnd& end);
   void relay_ended(const RelayEnd& end);
   void close();
@@ -136,6 +137,7 @@ class Connection final : net::FdWatcher::Listener,
   Subject tunnel_subject_;
   std::optional<identity::Identity> tunnel_caller_;  // who it was opened for; nullopt: not known
   std::uint64_t opened_at_ms_ = 0;
+  int failed_checks_ = 0;  // of the caller, in a row
 };
 
 }  // namespace warder::proxy

@@ -1,14 +1,17 @@
 """Where a caller may be, and what may stand in the way of seeing it: other namespaces, other addresses,
 numbers used again, a /proc that hides."""
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from conftest import ECHO, PYTHON
+from conftest import ECHO, PYTHON, RACES
 from rig.client import Agent
 from rig.program import Program
 from rig.warder import Warder
@@ -222,8 +225,28 @@ class TestPidReuse:
                 other = self.program(world, namespace, natives.allowed, self.PID)
             with other:
                 record = nested.decision_for(f"{GATE}:{port}")
-                if record["assurance"] != "proven":
-                    assert "connector_unknown" in record["causes"]
-                    return
+                assert (record["assurance"], record["causes"]) == ("proven", []), record
                 assert (taker.statuses(), record["binary"], record["grade"]) == ([403], None, "ambiguous")
                 assert record["holders"].count(natives.allowed) == 1
+
+    def test_number_of_the_connector_racing(self, world, nested, namespace, natives):
+        """Warder looks while the number goes from the one program to the other."""
+        for number in range(RACES):
+            with self.program(world, namespace, natives.denied, self.PID + 10) as taker, \
+                    contextlib.ExitStack() as frozen:
+                taker.ask(f"wait-at channel-{taker.pid}")
+                frozen.enter_context(nested.frozen())
+                with self.program(world, namespace, natives.denied, self.PID) as attacker:
+                    port, = attacker.open(nested.address, f"race{number}.v4.test", ECHO,
+                                          then=[f"give channel-{taker.pid} close"])
+                    taker.ask("take")
+                    thaw = threading.Timer(random.uniform(0, 0.1), frozen.close)
+                    thaw.start()
+                    attacker.end()
+                with self.program(world, namespace, natives.allowed, self.PID) as other:
+                    thaw.join()
+                    record = nested.decision_for(f"{GATE}:{port}")
+                    assert record["binary"] != natives.allowed, record
+                    assert taker.statuses() == [403]
+                    other.end()
+                taker.end()

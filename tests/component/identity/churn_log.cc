@@ -63,13 +63,35 @@ bool History::true_at(const Window& window, std::int64_t time, const std::set<in
   return true;
 }
 
-bool History::allows(const Answer& answer) const {
-  const Window seen = window(answer);
-  // Between two of these nothing changes.
+std::vector<std::int64_t> History::instants(const Window& window, const Answer& answer) {
   std::vector<std::int64_t> times{answer.begin, answer.end};
-  for (const Event& event : seen.events)
+  for (const Event& event : window.events)
     for (const std::int64_t time : {event.begin, event.end, event.end - 1})
       if (time > answer.begin && time < answer.end) times.push_back(time);
+  return times;
+}
+
+bool History::may_have(const Window& window, std::int64_t time, int who) {
+  int at_most = window.before.at(static_cast<std::size_t>(who));
+  for (const Event& event : window.events)
+    if (event.who == who && (event.change > 0 ? event.begin : event.end) <= time)
+      at_most += event.change;
+  return at_most > 0;
+}
+
+bool History::knows_all(const Answer& answer) const {
+  const Window seen = window(answer);
+  const auto times = instants(seen, answer);
+  return std::all_of(answer.holders.begin(), answer.holders.end(), [&](int who) {
+    return who == kOnTheWay || std::any_of(times.begin(), times.end(), [&](std::int64_t time) {
+             return may_have(seen, time, who);
+           });
+  });
+}
+
+bool History::allows(const Answer& answer) const {
+  const Window seen = window(answer);
+  const auto times = instants(seen, answer);
   return std::any_of(times.begin(), times.end(),
                      [&](std::int64_t time) { return true_at(seen, time, answer.holders); });
 }

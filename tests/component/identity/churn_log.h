@@ -60,6 +60,8 @@ class History {
 
   // Whether there was an instant within the lookup at which the answer can have been true.
   [[nodiscard]] bool allows(const Answer& answer) const;
+  // Whether each of the workers that were found had it at some time within the lookup.
+  [[nodiscard]] bool knows_all(const Answer& answer) const;
   // How many changes there were while it was looked up.
   [[nodiscard]] std::size_t changes_within(const Answer& answer) const;
   // Who has it at the end.
@@ -79,6 +81,10 @@ class History {
     std::span<const Event> events;
   };
   [[nodiscard]] Window window(const Answer& answer) const;
+  // Between two of these nothing changes.
+  [[nodiscard]] static std::vector<std::int64_t> instants(const Window& window,
+                                                          const Answer& answer);
+  [[nodiscard]] static bool may_have(const Window& window, std::int64_t time, int who);
   [[nodiscard]] static bool true_at(const Window& window, std::int64_t time,
                                     const std::set<int>& holders);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -86,12 +87,17 @@ bool is_an_answer(const Identity& identity) {
 
 TEST_CASE_METHOD(ChurnTest, "while sockets change hands, every answer was true at one time",
                  "[identity][churn]") {
-  const auto resolver = ChurnTest::resolver(HostResolverOptions::Lookup::automatic);
+  // A walk through /proc is no instant and sees nothing that is on its way: each whom it names had
+  // the socket, while it walked.
+  const bool counted = GENERATE(true, false);
+  const auto resolver = ChurnTest::resolver(counted ? HostResolverOptions::Lookup::automatic
+                                                    : HostResolverOptions::Lookup::procfs);
+  const std::size_t enough = counted ? lookups() : lookups() / 4;
   Churner churner(sockets());
   churner.begin();
   std::minstd_rand random;
   std::vector<std::pair<Identity, Answer>> all;
-  while (all.size() < lookups() && !churner.at_end()) {
+  while (all.size() < enough && !churner.at_end()) {
     std::vector<std::uint32_t> wanted;
     const std::size_t at_once = random() % 4 == 0 ? 16 : 1;
     for (std::size_t i = 0; i < at_once; ++i) {
@@ -112,10 +118,13 @@ TEST_CASE_METHOD(ChurnTest, "while sockets change hands, every answer was true a
                                              : std::string(name(identity.assurance));
     ++kinds[kind];
     if (!is_an_answer(identity)) {
-      CHECK(identity.reason == Reason::raced);
+      CHECK((identity.reason == Reason::raced ||
+             (!counted && identity.reason == Reason::owner_unreadable)));
       continue;
     }
-    if (!history.allows(answer)) FAIL_CHECK(history.text(answer) << identity.detail);
+    CHECK((counted || identity.reason || identity.assurance != Assurance::proven));
+    if (counted ? !history.allows(answer) : !history.knows_all(answer))
+      FAIL_CHECK(history.text(answer) << identity.detail);
     if (history.changes_within(answer) > 0) ++changes;
   }
   for (const auto& [kind, count] : kinds) std::cout << kind << ": " << count << "; ";

@@ -163,6 +163,31 @@ TEST_CASE_METHOD(GateFixture, "the caller of an open tunnel is looked at once mo
     run_turns(5);
     CHECK_FALSE(closed());
   }
+  SECTION("a look that failed is repeated") {
+    const identity::Change failed{"no answer within 5000 ms", false, false, true};
+    resolver.second.answer(failed);
+    wait_for([this] { return resolver.second.open() == 1; });
+    CHECK_FALSE(closed());
+    SECTION("and may succeed") {
+      resolver.second.answer(std::nullopt);
+      run_turns(5);
+      CHECK_FALSE(closed());
+    }
+    SECTION("and may find another one") {
+      resolver.second.answer(
+          identity::Change{"process 4711 runs /usr/bin/other now", false, false});
+      wait_for([this] { return closed(); });
+      CHECK(records.tunnels.back().close_reason == "caller_changed");
+    }
+    SECTION("a few times") {
+      resolver.second.answer(failed);
+      wait_for([this] { return resolver.second.open() == 1; });
+      resolver.second.answer(failed);
+      wait_for([this] { return closed(); });
+      CHECK(records.tunnels.back().close_reason == "caller_unknown");
+      CHECK(records.diagnostics.back().event == "caller_unknown");
+    }
+  }
   SECTION("a relay goes on when another program comes to it") {
     resolver.second.answer(identity::Change{"process 8 is behind it now", false, true});
     run_turns(5);

@@ -121,6 +121,9 @@ TEST_CASE("what changed between two looks is said", "[identity]") {
   CHECK_FALSE(difference(before, gone)->closed);
   gone.reason = Reason::raced;
   CHECK_FALSE(difference(before, gone)->closed);
+  CHECK_FALSE(difference(before, gone)->not_looked);
+  gone.reason = Reason::lookup_failed;
+  CHECK(difference(before, gone)->not_looked);
   CHECK(difference(gone, before));
   CHECK(difference(gone, gone));
 }
