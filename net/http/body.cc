@@ -162,53 +162,40 @@ Result<void> BodyReader::take_size(char c) {
     return {};
   }
   if (digits_ == 0 || (c != '\r' && c != ';')) return bad_byte(c, "in a chunk size");
-  state_ = c == ';' ? State::extension_name : State::size_lf;
-  extension_empty_ = true;
+  state_ = c == ';' ? State::extension_start : State::size_lf;
   return {};
 }
 
 // RFC 9112 section 7.1.1, without the blanks it asks nobody to send.
 Result<void> BodyReader::take_extension(char c) {
+  const std::optional<State> next = after_extension_byte(c);
+  if (!next) return bad_byte(c, "in a chunk extension");
+  state_ = *next;
+  return {};
+}
+
+std::optional<BodyReader::State> BodyReader::after_extension_byte(char c) const {
   const bool token = is_token_char(c);
-  const bool ends = c == '\r' || c == ';';
-  const auto next = [&] { state_ = c == ';' ? State::extension_name : State::size_lf; };
+  std::optional<State> end;  // where a byte leads that ends this extension, or all of them
+  if (c == ';') end = State::extension_start;
+  if (c == '\r') end = State::size_lf;
   switch (state_) {
+    case State::extension_start: return token ? std::optional(State::extension_name) : std::nullopt;
     case State::extension_name:
-      if (token) {
-        extension_empty_ = false;
-        return {};
-      }
-      if (extension_empty_ || (!ends && c != '=')) break;
-      if (ends) {
-        next();
-      } else {
-        state_ = State::extension_value;
-      }
-      extension_empty_ = true;
-      return {};
+      if (c == '=') return State::extension_value;
+      return token ? State::extension_name : end;
     case State::extension_value:
-      if (!token && c != '"') break;
-      state_ = token ? State::extension_token : State::extension_quoted;
-      return {};
-    case State::extension_token:
-      if (!token && !ends) break;
-      if (ends) next();
-      return {};
+      if (c == '"') return State::extension_quoted;
+      return token ? std::optional(State::extension_token) : std::nullopt;
+    case State::extension_token: return token ? State::extension_token : end;
     case State::extension_quoted:
-      if (!is_value_char(c)) break;
-      if (c == '"') state_ = State::extension_after_quoted;
-      if (c == '\\') state_ = State::extension_escape;
-      return {};
+      if (!is_value_char(c)) return std::nullopt;
+      if (c == '"') return State::extension_after_quoted;
+      return c == '\\' ? State::extension_escape : State::extension_quoted;
     case State::extension_escape:
-      if (!is_value_char(c)) break;
-      state_ = State::extension_quoted;
-      return {};
-    default:  // after a quoted value
-      if (!ends) break;
-      next();
-      return {};
+      return is_value_char(c) ? std::optional(State::extension_quoted) : std::nullopt;
+    default: return end;  // after a quoted value
   }
-  return bad_byte(c, "in a chunk extension");
 }
 
 Result<void> BodyReader::end_size_line() {

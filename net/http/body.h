@@ -72,6 +72,7 @@ class BodyReader {
   enum class State {
     plain,  // length_ more bytes, or all there are
     size,
+    extension_start,
     extension_name,
     extension_value,
     extension_token,
@@ -91,6 +92,7 @@ class BodyReader {
   Result<void> take_byte(char c);
   Result<void> take_size(char c);
   Result<void> take_extension(char c);
+  [[nodiscard]] std::optional<State> after_extension_byte(char c) const;
   Result<void> end_size_line();
   Result<void> take_line_byte(char c);
   std::string_view take_data(std::string_view bytes);
@@ -101,11 +103,10 @@ class BodyReader {
   BodyLimits limits_;
   Errc malformed_;
   State state_;
-  std::uint64_t left_ = 0;    // payload bytes of this body or chunk that are to come
-  std::uint64_t offset_ = 0;  // bytes of the body so far, for messages
-  std::size_t digits_ = 0;    // of the chunk's size
-  std::size_t line_ = 0;      // bytes of the chunk's first line
-  bool extension_empty_ = false;
+  std::uint64_t left_ = 0;      // payload bytes of this body or chunk that are to come
+  std::uint64_t offset_ = 0;    // bytes of the body so far, for messages
+  std::size_t digits_ = 0;      // of the chunk's size
+  std::size_t line_ = 0;        // bytes of the chunk's first line
   std::uint64_t overhead_ = 0;  // bytes of chunk lines that the payload doesn't make up for
   std::optional<Error> error_;
   std::unique_ptr<Trailers> trailers_;

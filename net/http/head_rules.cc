@@ -82,7 +82,7 @@ constexpr std::array<bool, 256> kTokenChars = [] {
     table[c] = is_letter(static_cast<char>(c)) || is_digit(static_cast<char>(c));
   }
   for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
-    table[static_cast<std::size_t>(c)] = true;
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }();
 
