@@ -10,6 +10,7 @@ import pytest
 
 from rig import origin as o
 from rig.dns import DnsServer
+from rig.forward import Places
 from rig.opa import Opa
 from rig.program import build as build_program
 from rig.warder import PROGRAM, Warder
@@ -137,6 +138,55 @@ def opa(world, policies):
     opa = Opa(world, policies)
     yield opa
     opa.stop()
+
+
+def forward_endpoints(port, *hosts):
+    return [{"host": host, "port": port, "access": "full"} for host in hosts]
+
+
+@pytest.fixture(scope="session")
+def forward_policies(programs, natives, go_client_path):
+    """For requests that are forwarded. `*.raw.test` has a name and an address for each run."""
+    clients = paths(
+        "/usr/bin/curl", "/usr/bin/wget", shutil.which("node") or "/usr/bin/node", go_client_path, PYTHON,
+        "/usr/lib/apt/methods/http", "/usr/lib/chromium/chromium", programs.allowed, natives.allowed,
+    )
+    return {
+        "forward": {
+            "endpoints": forward_endpoints(80, "*.raw.test", "origin.test") + forward_endpoints(8080, "*.raw.test")
+            + [endpoint for port in range(9101, 9105) for endpoint in forward_endpoints(port, "*.raw.test")],
+            "binaries": clients,
+        },
+        "ruled": {
+            "endpoints": [{"host": "*.ruled.test", "port": 80, "rules": [{"allow": {"path": "/public/**"}}]},
+                          {"host": "*.read.test", "port": 80, "access": "read-only"}],
+            "binaries": clients,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def forward_opa(world, forward_policies):
+    """Its questions are about forwarded requests alone."""
+    opa = Opa(world, forward_policies, name="forward-opa")
+    yield opa
+    opa.stop()
+
+
+@pytest.fixture(scope="session")
+def raw_places(world, dns):
+    places = Places(world, dns, "raw.test")
+    yield places
+    places.close()
+
+
+@pytest.fixture(scope="module")
+def forward_warder(world, forward_opa, dns, origins):
+    warder = Warder(world, forward_opa.url, timeouts={"upstream_idle": "2s"})
+    try:
+        yield warder
+    finally:
+        warder.stop()
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,11 @@ class Agent:
             ports.append(sock.getsockname()[1])
         return ports
 
+    def send(self, data):
+        for sock in self.sockets:
+            sock.sendall(data.encode())
+        return len(self.sockets)
+
     def statuses(self, payload):
         results = []
         for sock in self.sockets:
