@@ -353,15 +353,17 @@ def test_an_idle_connection_on_which_the_origin_speaks_is_not_used(warder, world
         assert ask(world, warder, place, f"/{i}").body == b"ok"
 
 
-def test_what_may_have_been_processed_is_not_sent_twice(warder, world, raw_places):
+@pytest.mark.parametrize("method, fields, body", [("POST", ["Content-Length: 3"], b"abc"), ("GET", [], b"")],
+                         ids=["POST", "GET"])
+def test_what_may_have_been_processed_is_not_sent_twice(warder, world, raw_places, method, fields, body):
     """On a connection that was used before, where a retry would be for an idle connection's end."""
     place = raw_places.make([Answer(OK), Answer(b"", then="close"), Answer(OK)])
     with Sender(world.box, warder.address) as client:
         client.send(request(place, "/1"))
         assert client.answer().status == 200
-        client.send(request(place, "/2", "Content-Length: 3", method="POST") + b"abc")
+        client.send(request(place, "/2", *fields, method=method) + body)
         assert client.answer().status == 502
-    assert [r.first for r in place.requests()] == [b"GET /1 HTTP/1.1", b"POST /2 HTTP/1.1"]
+    assert [r.first for r in place.requests()] == [b"GET /1 HTTP/1.1", f"{method} /2 HTTP/1.1".encode()]
 
 
 # Order and decisions.
