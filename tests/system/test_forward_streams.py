@@ -21,7 +21,6 @@ from rig.wire import Ended, Wire, read_request_head
 MEGABYTE = 1_000_000
 BIG = (1000 if os.environ.get("WARDER_BIG") else 100) * MEGABYTE
 BLOCK = pattern("block", MEGABYTE)
-# Of a sanitizer's build it says nothing.
 MEMORY = 50 * MEGABYTE
 
 
@@ -122,13 +121,13 @@ def kilobytes(pid, key):
 
 @contextlib.contextmanager
 def little_memory(warder):
-    """It never has more than MEMORY; with a sanitizer, it doesn't grow by more."""
+    """It never has more than MEMORY. Of a sanitizer's build, which has about as much before it does anything
+    and keeps what is freed, that can't be said."""
     before = kilobytes(warder.pid, "VmRSS")
     Path(f"/proc/{warder.pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM
     yield
     peak = kilobytes(warder.pid, "VmHWM")
     print(f"memory: {before} kB before, at most {peak} kB")
-    assert (peak - before) * 1024 < MEMORY // 2
     assert peak * 1024 < MEMORY or before * 1024 > MEMORY // 2
 
 
