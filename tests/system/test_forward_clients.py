@@ -151,7 +151,8 @@ class Caller:
         subprocess.run(["chown", "-R", str(CLIENT_UID), folder], check=True)
         options = {
             "Dir::Etc": folder / "etc", "Dir::Etc::sourcelist": folder / "sources.list",
-            "Dir::Etc::sourceparts": "-", "Dir::State::lists": folder / "lists", "Dir::Cache": folder / "cache",
+            "Dir::Etc::sourceparts": "-", "Dir::State::lists": folder / "lists",
+                "Dir::Cache": folder / "cache",
             "Acquire::http::Proxy": self.proxy, "Acquire::Languages": "none", "Acquire::Retries": "0",
             "Acquire::GzipIndexes": "false",
         }
@@ -190,7 +191,8 @@ CLIENTS = {
     "requests": (Caller.requests, PYTHON, HELLO, ["GET /hello"] * 3 + ["POST /hello"]),
     "node": (Caller.node, NODE, HELLO, ["GET /hello"]),
     "node with http-proxy-agent": (
-        Caller.node_agent, os.path.exists("/usr/share/nodejs/http-proxy-agent") and NODE, HELLO, ["GET /hello"],
+        Caller.node_agent, os.path.exists("/usr/share/nodejs/http-proxy-agent") and NODE, HELLO,
+            ["GET /hello"],
     ),
     "chromium": (Caller.chromium, CHROMIUM, b"<title>all there</title>", None),
     "websocket": (Caller.websocket, PYTHON, b"messages came back", ["GET /echo"]),

@@ -140,7 +140,8 @@ def digest_of(size):
 
 def bulk_request(place, method, path, *fields):
     target = f"{place.host}:8080"
-    return "\r\n".join([f"{method} http://{target}{path} HTTP/1.1", f"Host: {target}", *fields, "", ""]).encode()
+    return "\r\n".join([f"{method} http://{target}{path} HTTP/1.1", f"Host: {target}", *fields, "",
+        ""]).encode()
 
 
 def test_a_long_upload(warder, world, place, bulk):
@@ -250,7 +251,8 @@ def test_the_origin_goes_in_the_middle_of_the_request(warder, world, raw_places,
 
 
 @pytest.mark.parametrize("data", [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
 ], ids=["with a length", "in chunks"])
 @pytest.mark.parametrize("then", ["close", "reset"])
 def test_the_origin_goes_in_the_middle_of_its_answer(warder, world, raw_places, data, then):

@@ -201,7 +201,8 @@ class Questions:
         return [in_words(entry["input"], place) for entry in self.about(place)]
 
     def wait(self, place, count):
-        return eventually(lambda: len(self.about(place)) >= count or None, f"{count} questions about {place.host}")
+        return eventually(lambda: len(self.about(place)) >= count or None,
+            f"{count} questions about {place.host}")
 
 
 def in_words(asked, place):

@@ -1,7 +1,8 @@
 """Random streams of requests: well-formed ones of every kind, and what comes of them by a few changes."""
 
 _METHODS = ["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
-_PATHS = ["/", "/x", "/a/b;c?d=e", "/%41%2f..", "/a//b", "/a/../x", "/?q=http://z/", "/a?", "/~_-.!$&'()*+,;=:@"]
+_PATHS = ["/", "/x", "/a/b;c?d=e", "/%41%2f..", "/a//b", "/a/../x", "/?q=http://z/", "/a?",
+    "/~_-.!$&'()*+,;=:@"]
 _FIELDS = [
     "Connection: keep-alive", "Connection: x-a", "X-A: 1", "Accept: */*", "Cookie: a=b; c=d", "TE: trailers",
     "Keep-Alive: 5", "Proxy-Connection: keep-alive", "Upgrade: h2c", "Via: 1.0 fred", "Expect: 100-continue",
@@ -13,7 +14,8 @@ _NASTY = [
     b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Content-Length: +3\r\n", b"content-length : 3\r\n",
     b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: identity\r\n", b"Transfer-Encoding : chunked\r\n",
     b"Transfer-Encoding:\x0bchunked\r\n", b"Transfer-Encoding: chunked, chunked\r\n", b"Host: other\r\n",
-    b"X: a\r\n b\r\n", b"Connection: close\r\n", b"Connection: content-length\r\n", b"X: \0\r\n", b"\n", b"\r\n",
+    b"X: a\r\n b\r\n", b"Connection: close\r\n", b"Connection: content-length\r\n", b"X: \0\r\n", b"\n",
+        b"\r\n",
     b"\r", b"\0", b" ", b"\t", b"0\r\n\r\n", b"3\r\nabc\r\n", b";x=\"\r\n", b"\r\n\r\n", b"ffffffffffffffff",
     b"HTTP/1.0", b"%0d%0a", b"#", b"@", b"\\", b"\xff",
 ]
@@ -35,7 +37,8 @@ def _chunks(random, body):
 
 def _request(random, authority):
     method, path = random.choice(_METHODS), random.choice(_PATHS)
-    lines = [f"{method} http://{authority}{path} HTTP/{random.choice(['1.1'] * 9 + ['1.0'])}", f"Host: {authority}"]
+    lines = [f"{method} http://{authority}{path} HTTP/{random.choice(['1.1'] * 9 + ['1.0'])}",
+        f"Host: {authority}"]
     lines += random.sample(_FIELDS, random.randint(0, 4))
     lines[1:] = random.sample(lines[1:], len(lines) - 1)
     hidden = f"GET http://{authority}/hidden HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()

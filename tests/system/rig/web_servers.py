@@ -20,7 +20,8 @@ class WebServer:
         self.name, self.port, self.log = name, port, log
         self._errors = open(world.work / f"{name}.err", "w+b")
         self.process = subprocess.Popen(
-            world.origin.command(*command), stdout=self._errors, stderr=self._errors, stdin=subprocess.DEVNULL,
+            world.origin.command(*command), stdout=self._errors, stderr=self._errors,
+                stdin=subprocess.DEVNULL,
         )
         self._space = world.origin
         eventually(self._answers, f"{name} listens")
