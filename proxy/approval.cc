@@ -43,8 +43,9 @@ Approval::Approval(Services& services, Listener& listener, identity::Connection 
       request_(std::move(request)),
       record_(record) {}
 
-void Approval::begin(identity::Identity identity, std::int64_t identity_us) {
+void Approval::begin(identity::Identity identity, std::int64_t identity_us, Look look) {
   assert(state_ == State::identifying);
+  look_ = look;
   record_.identity_us = identity_us;
   services_.metrics.observe_identity(std::chrono::microseconds(identity_us));
   identified(std::move(identity));
@@ -55,6 +56,7 @@ void Approval::cancel() {
   state_ = State::done;
   call_.reset();
   second_look_.reset();
+  identity_slot_.reset();
 }
 
 void Approval::identified(identity::Identity identity) {
@@ -63,8 +65,17 @@ void Approval::identified(identity::Identity identity) {
   services_.metrics.count_identity(identity_);
   identity_slot_.reset();
   identity_slot_ = services_.limits.take_identity(identity_key(identity_, record_.subject.client));
-  state_ = identity_slot_ ? State::deciding : State::over_limit;
-  if (identity_slot_) ask();
+  if (!identity_slot_) {
+    state_ = State::over_limit;
+    return;
+  }
+  const opa::Query query = make_query(record_.subject, identity_, request_);
+  if (reuse(query)) {
+    state_ = State::reusing;
+  } else {
+    ask(query);
+    state_ = State::deciding;
+  }
 }
 
 void Approval::advance() {
@@ -85,6 +96,7 @@ Approval::Next Approval::step() {
       return fail({Verdict::error, "identity_limit",
                    "This program has as many connections open as one program may have.", 429,
                    kRetryAfterSeconds});
+    case State::reusing: return do_reusing();
     case State::deciding: return do_deciding();
     case State::confirming: return do_confirming();
     case State::looking_anew: return do_looking_anew();
@@ -93,14 +105,44 @@ Approval::Next Approval::step() {
   return Next::wait;
 }
 
-void Approval::ask() {
+void Approval::ask(const opa::Query& query) {
   answer_.reset();
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(make_query(record_.subject, identity_, request_),
-                            [this](Result<opa::Decision> answer) {
-                              answer_ = std::move(answer);
-                              advance();
-                            });
+  call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
+    answer_ = std::move(answer);
+    advance();
+  });
+}
+
+// Not for a caller that isn't known: that one could be anybody the next time.
+bool Approval::reuse(const opa::Query& query) {
+  reuse_key_.clear();
+  record_.reused = false;
+  if (services_.config.opa.max_age.count() == 0) return false;
+  if (identity_.grade == identity::Grade::unresolved) return false;
+  reuse_key_ = opa::reuse_key(query);
+  const opa::Decision* known = services_.reuse.find(reuse_key_);
+  if (known == nullptr) return false;
+  record_.reused = true;
+  services_.metrics.count_reused_answer();
+  note(*known);
+  return true;
+}
+
+void Approval::note(opa::Decision decision) {
+  decision_ = std::move(decision);
+  record_.subject.decision_id = decision_.decision_id;
+  record_.policy = decision_.policy;
+  record_.would_deny = decision_.would_deny;
+  record_.reason = decision_.reason.value_or("The policy allows this request.");
+}
+
+// Nothing was waited for since a fresh look, so that there is nothing to look at again.
+Approval::Next Approval::do_reusing() {
+  if (look_ == Look::fresh) return Next::approved;
+  look_again();
+  state_ = State::confirming;
+  return Next::again;
 }
 
 Approval::Next Approval::do_deciding() {
@@ -109,10 +151,8 @@ Approval::Next Approval::do_deciding() {
   record_.opa_us = took.count();
   services_.metrics.observe_opa(took);
   if (!*answer_) return fail(failure_of(answer_->error()));
-  decision_ = std::move(**answer_);
-  record_.subject.decision_id = decision_.decision_id;
-  record_.policy = decision_.policy;
-  record_.would_deny = decision_.would_deny;
+  note(std::move(**answer_));
+  if (!reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);
   if (decision_.undefined) {
     return fail(
         denial("policy_undefined",
@@ -121,7 +161,6 @@ Approval::Next Approval::do_deciding() {
   if (!decision_.allow) {
     return fail(denial("denied", decision_.reason.value_or("The policy denies this request.")));
   }
-  record_.reason = decision_.reason.value_or("The policy allows this request.");
   // A caller that isn't known can't be found unchanged either: then the policy's word is all there
   // is.
   if (identity_.grade == identity::Grade::unresolved) return Next::approved;
@@ -165,6 +204,7 @@ Approval::Next Approval::do_looking_anew() {
   }
   identity::Identity now = std::move(*std::exchange(now_, std::nullopt));
   identity::keep_relayed(identity_, now);
+  look_ = Look::fresh;
   identified(std::move(now));
   return Next::again;
 }

@@ -38,8 +38,15 @@ class Approval {
   // Cancels whatever is under way.
   ~Approval() = default;
 
+  // When the caller was looked at.
+  enum class Look {
+    early,  // maybe before it had sent its request
+    fresh,  // after the whole of the request's head was there
+  };
+
   // Who is calling; once. May call the listener before it returns.
-  void begin(identity::Identity identity, std::int64_t identity_us);
+  void begin(identity::Identity identity, std::int64_t identity_us, Look look);
+  // What it was for is over, or nobody wants it any more: the caller has one connection less.
   // Synchronous: the listener is not called any more.
   void cancel();
 
@@ -48,17 +55,21 @@ class Approval {
   [[nodiscard]] const opa::Decision& decision() const { return decision_; }
 
  private:
-  enum class State { identifying, over_limit, deciding, confirming, looking_anew, done };
+  enum class State { identifying, over_limit, reusing, deciding, confirming, looking_anew, done };
   enum class Next { wait, again, approved, failed };
 
   void identified(identity::Identity identity);
   // The only function that changes state_.
   void advance();
   Next step();
+  Next do_reusing();
   Next do_deciding();
   Next do_confirming();
   Next do_looking_anew();
-  void ask();
+  void ask(const opa::Query& query);
+  // Whether an answer from before holds for it.
+  bool reuse(const opa::Query& query);
+  void note(opa::Decision decision);
   void look_again();
   Next fail(Failure failure);
   Next fail_changed(const std::string& what);
@@ -75,6 +86,8 @@ class Approval {
   Failure failure_;
   std::optional<ConnectionLimits::Slot> identity_slot_;
   std::uint64_t asked_at_ns_ = 0;
+  std::string reuse_key_;
+  Look look_ = Look::early;
 
   // The work of the state that waits, and its result once it is there.
   std::unique_ptr<opa::Call> call_;

@@ -29,7 +29,7 @@ ConnectExchange::ConnectExchange(Services& services, Listener& listener,
                 record_) {}
 
 void ConnectExchange::begin(identity::Identity identity, std::int64_t identity_us) {
-  approval_.begin(std::move(identity), identity_us);
+  approval_.begin(std::move(identity), identity_us, Approval::Look::early);
 }
 
 void ConnectExchange::on_approved() {

@@ -86,8 +86,13 @@ void Connection::on_identity(identity::Identity identity) {
   } else if (exchange_) {
     exchange_->begin(*identity_, identity_us_);
   } else if (forward_) {
-    forward_->begin(*identity_, identity_us_);
+    forward_->begin(*identity_, identity_us_, look());
   }
+}
+
+// The first lookup begins with the connection, the others when their request is there.
+Approval::Look Connection::look() const {
+  return requests_ == 0 ? Approval::Look::early : Approval::Look::fresh;
 }
 
 void Connection::on_ready(net::FdWatcher&, net::Readiness readiness) {
@@ -183,7 +188,7 @@ void Connection::start_forward() {
       std::make_unique<ForwardExchange>(services_, static_cast<ForwardExchange::Listener&>(*this),
                                         caller_, port_, std::move(*request), std::move(subject));
   if (draining_) forward_->no_keep_alive();
-  if (identity_) return forward_->begin(*identity_, identity_us_);
+  if (identity_) return forward_->begin(*identity_, identity_us_, look());
   if (!identity_lookup_) start_identity();
 }
 

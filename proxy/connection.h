@@ -78,6 +78,7 @@ class Connection final : net::FdWatcher::Listener,
   bool open_watcher();
   void start_identity();
   void on_identity(identity::Identity identity);
+  [[nodiscard]] Approval::Look look() const;
   void read_head();
   // Takes what the port holds; true when the head is whole or refused.
   bool feed_head();

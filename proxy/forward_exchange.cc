@@ -94,8 +94,9 @@ ForwardExchange::ForwardExchange(Services& services, Listener& listener,
       keep_alive_(http::persists_after(request_.head)),
       began_ms_(services.loop.now_ms()) {}
 
-void ForwardExchange::begin(identity::Identity identity, std::int64_t identity_us) {
-  approval_.begin(std::move(identity), identity_us);
+void ForwardExchange::begin(identity::Identity identity, std::int64_t identity_us,
+                            Approval::Look look) {
+  approval_.begin(std::move(identity), identity_us, look);
 }
 
 void ForwardExchange::on_client_ready(net::Readiness readiness) {
@@ -164,6 +165,13 @@ ForwardExchange::Next ForwardExchange::render() {
       http::forward_request(request_.head, request_.body, options);
   if (!forwarded) return fail(failure_of(forwarded.error()));
   forwarded_ = std::move(*forwarded);
+  // Nobody sees which requests a tunnel carries.
+  if (forwarded_.websocket && options.strip_method_override) {
+    return fail({Verdict::deny, "upgrade_not_allowed",
+                 "The policy limits which requests may be made here, and those inside a WebSocket "
+                 "can't be seen.",
+                 403, std::nullopt});
+  }
   return forwarded_.answer_here ? Next::answered : look_up();
 }
 
@@ -265,7 +273,10 @@ void ForwardExchange::on_transfer_over(HttpTransfer::End end) {
     set_outcome(record_, end.failure);
     write_decision();
   }
-  if (end.how != How::switched) write_end(end);
+  if (end.how != How::switched) {
+    approval_.cancel();
+    write_end(end);
+  }
   switch (end.how) {
     case How::complete:
       if (end.upstream) services_.upstreams.put(pool_key_, std::move(end.upstream));
@@ -281,6 +292,7 @@ void ForwardExchange::on_transfer_over(HttpTransfer::End end) {
 
 void ForwardExchange::refuse() {
   state_ = State::done;
+  approval_.cancel();
   set_outcome(record_, *failure_);
   write_decision();
   Refusal refusal{failure_->status, failure_->code, failure_->reason, record_.subject,
@@ -293,6 +305,7 @@ void ForwardExchange::refuse() {
 // RFC 9110 section 7.6.2: it goes no further.
 void ForwardExchange::answer_here() {
   state_ = State::done;
+  approval_.cancel();
   on_answer_begun(200);
   const bool reusable = keep_alive_ && request_.body.kind == http::Framing::none;
   const bool trace = request_.head.method == "TRACE";

@@ -60,7 +60,7 @@ class ForwardExchange final : Approval::Listener, HttpTransfer::Listener {
   ~ForwardExchange() = default;
 
   // Who is calling; once. May call the listener before it returns.
-  void begin(identity::Identity identity, std::int64_t identity_us);
+  void begin(identity::Identity identity, std::int64_t identity_us, Approval::Look look);
   // The client's socket may be read or written.
   void on_client_ready(net::Readiness readiness);
   // Nobody waits for the outcome any more: writes the records and cancels; the listener is not

@@ -33,9 +33,10 @@ std::string_view phrase(int status) {
 
 // RFC 9209 section 2.3, where one of its error types says what happened; empty otherwise.
 std::string_view error_type(const Refusal& refusal) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kTypes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kTypes{{
       {"denied", "http_request_denied"},
       {"policy_undefined", "http_request_denied"},
+      {"upgrade_not_allowed", "http_request_denied"},
       {"client_raced", "http_request_denied"},
       {"address_blocked", "destination_ip_prohibited"},
       {"name_not_found", "dns_error"},

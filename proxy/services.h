@@ -6,6 +6,7 @@
 #include "net/lookup.h"
 #include "net/loop.h"
 #include "net/tls/client_hello.h"
+#include "opa-client/answer_reuse.h"
 #include "opa-client/client.h"
 #include "proxy/config.h"
 #include "proxy/connection_limits.h"
@@ -17,8 +18,8 @@
 namespace warder::proxy {
 
 // What a connection works with. All of it outlives every connection; `loop`, `opa`, `names` and
-// `hellos` and `upstreams` are the worker's own, the rest is shared by all workers and may be used
-// on any thread.
+// `hellos`, `upstreams` and `reuse` are the worker's own, the rest is shared by all workers and may
+// be used on any thread.
 struct Services {
   net::Loop& loop;
   opa::Client& opa;
@@ -31,6 +32,7 @@ struct Services {
   RecordSink& records;
   Metrics& metrics;
   UpstreamPool& upstreams;
+  opa::AnswerReuse& reuse;
   const std::string& pseudonym;  // ours in Via, of this process
 };
 

@@ -61,6 +61,7 @@ class Worker final : Connection::Owner {
   std::optional<tls::ClientHelloParser> hellos_;
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<UpstreamPool> upstreams_;
+  std::optional<opa::AnswerReuse> reuse_;
   std::unique_ptr<Services> services_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

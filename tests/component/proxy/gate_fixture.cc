@@ -90,9 +90,9 @@ GateFixture::~GateFixture() {
 }
 
 void GateFixture::begin() {
-  services_ = std::make_unique<proxy::Services>(proxy::Services{loop(), opa, names, hellos_, config,
-                                                                resolver, guard_, limits_, records,
-                                                                metrics, upstreams, pseudonym});
+  services_ = std::make_unique<proxy::Services>(
+      proxy::Services{loop(), opa, names, hellos_, config, resolver, guard_, limits_, records,
+                      metrics, upstreams, reuse, pseudonym});
   Pair pair = tcp_pair();
   client = std::move(pair.near);
   const Result<net::Endpoint> peer = net::peer_endpoint(pair.far.get());

@@ -118,6 +118,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   GateNames names;
   GateRecords records;
   proxy::Metrics metrics;
+  opa::AnswerReuse reuse{{std::chrono::seconds(10)}};
   proxy::UpstreamPool upstreams{loop(), {}};
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
