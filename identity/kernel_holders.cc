@@ -359,7 +359,8 @@ std::vector<std::optional<std::string>> KernelHolders::changed(std::span<const S
         check->changed = "the holders can't be looked at again: " + describe(accounts.error());
     if (!accounts) open.clear();
     std::erase_if(open, [&](Check* check) {
-      return check->take(std::move((*accounts)[check->before->socket.inode]));
+      // A copy: another look may be for the same socket.
+      return check->take((*accounts)[check->before->socket.inode]);
     });
   }
   for (Check* const check : open)
