@@ -69,11 +69,11 @@ void Approval::identified(identity::Identity identity) {
     state_ = State::over_limit;
     return;
   }
-  const opa::Query query = make_query(record_.subject, identity_, request_);
-  if (reuse(query)) {
+  query_ = make_query(record_.subject, identity_, request_);
+  if (reuse()) {
     state_ = State::reusing;
   } else {
-    ask(query);
+    ask();
     state_ = State::deciding;
   }
 }
@@ -105,22 +105,22 @@ Approval::Next Approval::step() {
   return Next::wait;
 }
 
-void Approval::ask(const opa::Query& query) {
+void Approval::ask() {
   answer_.reset();
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
+  call_ = services_.opa.ask(query_, [this](Result<opa::Decision> answer) {
     answer_ = std::move(answer);
     advance();
   });
 }
 
 // Not for a caller that isn't known: that one could be anybody the next time.
-bool Approval::reuse(const opa::Query& query) {
+bool Approval::reuse() {
   reuse_key_.clear();
   record_.reused = false;
   if (services_.config.opa.max_age.count() == 0) return false;
   if (identity_.grade == identity::Grade::unresolved) return false;
-  reuse_key_ = opa::reuse_key(query);
+  reuse_key_ = opa::reuse_key(query_);
   const opa::Decision* known = services_.reuse.find(reuse_key_);
   if (known == nullptr) return false;
   record_.reused = true;

@@ -53,6 +53,8 @@ class Approval {
   // Who it was given to, and what the policy answered: once approved.
   [[nodiscard]] const identity::Identity& identity() const { return identity_; }
   [[nodiscard]] const opa::Decision& decision() const { return decision_; }
+  // The question it is the answer to.
+  [[nodiscard]] const opa::Query& query() const { return query_; }
 
  private:
   enum class State { identifying, over_limit, reusing, deciding, confirming, looking_anew, done };
@@ -66,9 +68,9 @@ class Approval {
   Next do_deciding();
   Next do_confirming();
   Next do_looking_anew();
-  void ask(const opa::Query& query);
-  // Whether an answer from before holds for it.
-  bool reuse(const opa::Query& query);
+  void ask();
+  // Whether an answer from before holds.
+  bool reuse();
   void note(opa::Decision decision);
   void look_again();
   Next fail(Failure failure);
@@ -82,6 +84,7 @@ class Approval {
   State state_ = State::identifying;
 
   identity::Identity identity_;
+  opa::Query query_;
   opa::Decision decision_;
   Failure failure_;
   std::optional<ConnectionLimits::Slot> identity_slot_;

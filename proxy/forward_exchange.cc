@@ -199,8 +199,7 @@ ForwardExchange::Next ForwardExchange::reach(const std::vector<net::IpAddress>& 
     return fail(std::move(*objection));
   }
   checked_ = addresses;
-  pool_key_ =
-      upstream_key(make_query(record_.subject, approval_.identity(), {}), approval_.decision());
+  pool_key_ = upstream_key(approval_.query(), approval_.decision());
   // A request with a body can't be sent a second time when the connection turns out to be gone.
   if (request_.body.kind == http::Framing::none && !forwarded_.websocket) {
     if (auto idle = services_.upstreams.take(pool_key_, checked_, port)) {

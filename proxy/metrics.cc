@@ -6,6 +6,13 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+
 namespace warder::proxy {
 
 namespace {
@@ -23,9 +30,42 @@ double seconds(std::chrono::microseconds took) {
   return std::chrono::duration<double>(took).count();
 }
 
+// The counters of a family that were counted on before: to find one among its labels costs as much
+// as a small system call. Any thread.
+class SeenCounters {
+ public:
+  using Labels = std::array<std::string_view, 3>;
+
+  template <class Add>
+  prometheus::Counter& at(const Labels& labels, const Add& add) {
+    {
+      const std::shared_lock lock(mutex_);
+      if (const auto found = counters_.find(labels); found != counters_.end())
+        return *found->second;
+    }
+    const std::unique_lock lock(mutex_);
+    const std::array<std::string, 3> key{std::string(labels[0]), std::string(labels[1]),
+                                         std::string(labels[2])};
+    return *counters_.emplace(key, &add()).first->second;
+  }
+
+ private:
+  struct Less {
+    using is_transparent = void;
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+    }
+  };
+  std::shared_mutex mutex_;
+  std::map<std::array<std::string, 3>, prometheus::Counter*, Less> counters_;
+};
+
 }  // namespace
 
 struct Metrics::Families {
+  SeenCounters decisions_seen, lookups_seen;
+
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& decisions = BuildCounter()
                                                            .Name("warder_decisions_total")
@@ -98,7 +138,12 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::count_decision(Verdict verdict, std::string_view code) {
-  families_->decisions.Add({{"verdict", std::string(name(verdict))}, {"code", std::string(code)}})
+  families_->decisions_seen
+      .at({name(verdict), code, {}},
+          [&]() -> prometheus::Counter& {
+            return families_->decisions.Add(
+                {{"verdict", std::string(name(verdict))}, {"code", std::string(code)}});
+          })
       .Increment();
 }
 
@@ -107,11 +152,16 @@ void Metrics::observe_identity(std::chrono::microseconds took) {
 }
 
 void Metrics::count_identity(const identity::Identity& identity) {
+  const std::string_view grade = identity::name(identity.grade);
+  const std::string_view assurance = identity::name(identity.assurance);
   const std::string_view reason = identity.reason ? identity::name(*identity.reason) : "";
-  families_->lookups
-      .Add({{"grade", std::string(identity::name(identity.grade))},
-            {"assurance", std::string(identity::name(identity.assurance))},
-            {"reason", std::string(reason)}})
+  families_->lookups_seen
+      .at({grade, assurance, reason},
+          [&]() -> prometheus::Counter& {
+            return families_->lookups.Add({{"grade", std::string(grade)},
+                                           {"assurance", std::string(assurance)},
+                                           {"reason", std::string(reason)}});
+          })
       .Increment();
   for (const identity::Cause cause : identity.causes) {
     families_->causes.Add({{"cause", std::string(identity::name(cause))}}).Increment();

@@ -285,7 +285,11 @@ SEC("iter/task_file")
 int on_descriptor(struct bpf_iter__task_file* ctx) {
   struct task_struct* task = ctx->task;
   struct file* file = ctx->file;
-  if (!task || !file) return 0;
+  if (!task || !file) {
+    // task_file_seq_stop calls once more at the end, and only there (kernel/bpf/task_iter.c).
+    state.ended = 1;
+    return 0;
+  }
   if (state.limited) {
     // bpf_seq_read ends the read(2) with EAGAIN.
     if (state.descriptors_left == 0) return 1;

@@ -74,7 +74,7 @@ void Passes::set_wanted(std::span<const std::uint64_t> inodes) {
   state_->first_step = static_cast<std::uint32_t>(length / 2);
 }
 
-Result<net::UniqueFd> Passes::begin(pid_t pid) const {
+Result<net::UniqueFd> Passes::link(pid_t pid) const {
   bpf_iter_link_info info{};
   info.task.pid = static_cast<std::uint32_t>(pid);
   bpf_link_create_opts options{};
@@ -83,8 +83,17 @@ Result<net::UniqueFd> Passes::begin(pid_t pid) const {
   options.iter_info_len = sizeof info;
   const int made = bpf_link_create(program_, 0, BPF_TRACE_ITER, &options);
   if (made < 0) return fail(from_errno(-made, "bpf(BPF_LINK_CREATE) of a pass"));
-  const net::UniqueFd link(made);
-  const int iterator = bpf_iter_create(link.get());
+  return net::UniqueFd(made);
+}
+
+Result<net::UniqueFd> Passes::begin(pid_t pid) {
+  const net::UniqueFd* from = links_.find(pid);
+  if (from == nullptr) {
+    auto made = link(pid);
+    if (!made) return fail(std::move(made.error()));
+    from = &links_.put(pid, std::move(*made));
+  }
+  const int iterator = bpf_iter_create(from->get());
   if (iterator < 0) return fail(from_errno(-iterator, "bpf(BPF_ITER_CREATE)"));
   return net::UniqueFd(iterator);
 }
@@ -101,6 +110,8 @@ Result<std::span<const std::byte>> Passes::read_all(int iterator) {
       return fail(from_errno(errno, "reading a BPF pass"));
     if (got < 0) ++again;
     if (got > 0) length += static_cast<std::size_t>(got);
+    // The buffer has room for all that one read(2) can give, so that nothing is left behind.
+    if (got > 0 && state_->ended != 0) return std::span<const std::byte>(output_).first(length);
     if (length > kMostBytes) return fail(Errc::overloaded, "a BPF pass tells too much");
   }
   return fail(Errc::overloaded, "a BPF pass does not come to an end");
@@ -118,6 +129,7 @@ Result<SocketPass> Passes::run(std::span<const std::uint64_t> inodes, const Pass
   state_->waiter_budget = kWaiterBudget;
   state_->last = {};
   state_->last_number = 0;
+  state_->ended = 0;
   const auto iterator = begin(scope.pid);
   if (!iterator) return fail(iterator.error());
   const auto written = read_all(iterator->get());

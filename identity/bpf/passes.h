@@ -9,6 +9,7 @@
 #include "identity/bpf/object.h"
 #include "identity/bpf/records.h"
 #include "identity/kernel_view.h"
+#include "identity/lru.h"
 
 namespace warder::identity::bpf {
 
@@ -27,6 +28,8 @@ class Passes {
                                        const PassScope& scope);
 
  private:
+  static constexpr std::size_t kKnownLinks = 64;  // each is a descriptor
+
   struct Unmap {
     void operator()(PassState* state) const;
   };
@@ -34,13 +37,17 @@ class Passes {
       : object_(std::move(object)), program_(program), state_(state) {}
   [[nodiscard]] Result<void> try_it();
   void set_wanted(std::span<const std::uint64_t> inodes);
-  [[nodiscard]] Result<net::UniqueFd> begin(pid_t pid) const;
+  [[nodiscard]] Result<net::UniqueFd> begin(pid_t pid);
+  [[nodiscard]] Result<net::UniqueFd> link(pid_t pid) const;
   // Everything that the pass writes; valid until the next call.
   [[nodiscard]] Result<std::span<const std::byte>> read_all(int iterator);
 
   Object object_;
   int program_;  // lives with object_
   std::unique_ptr<PassState, Unmap> state_;
+  // What a pass is made from. It names a number, not a process: who has the number is looked up at
+  // the beginning of each pass.
+  Lru<pid_t, net::UniqueFd> links_{kKnownLinks};
   std::vector<std::byte> output_;
 };
 

@@ -112,7 +112,7 @@ struct PassState {
   __u32 waiter_budget;
   struct TaskId last;
   __u32 last_number;  // of the last task, in the first PID namespace
-  __u32 unused;
+  __u32 ended;        // there are no more descriptors
   // Ascending; up to the next power of two WARDER_NOT_WANTED.
   __u64 wanted[kMostWanted];
 };
