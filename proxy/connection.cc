@@ -369,7 +369,9 @@ void Connection::refuse_request(int status, std::string code, std::string reason
   }
   services_.records.write(record);
   services_.metrics.count_decision(record.verdict, record.code);
-  on_refused(Refusal{record.status, record.code, record.reason, record.subject, std::nullopt});
+  Refusal refusal{record.status, record.code, record.reason, record.subject, std::nullopt};
+  refusal.head = head_ && head_->method == "HEAD";
+  on_refused(std::move(refusal));
 }
 
 void Connection::refuse_for_limit(std::string reason) {
@@ -474,7 +476,11 @@ void Connection::end(const std::string& reason) {
   if (refused_request_ && !identity_) services_.records.write(*refused_request_);
   const std::string why = "The proxy ended: " + reason + ".";
   if (exchange_ && state_ == State::exchanging) exchange_->abandon("proxy_ended", why);
-  if (forward_ && state_ == State::forwarding) forward_->abandon("proxy_ended", why);
+  if (forward_ && state_ == State::forwarding) {
+    forward_->abandon("proxy_ended", why);
+    // What was sent of an answer must not pass for the whole.
+    net::reset_on_close(port_.fd.get());
+  }
   close();
 }
 

@@ -55,18 +55,6 @@ std::string traced(const http::RequestHead& head) {
   return text + "\r\n";
 }
 
-ClosedBy closed_by(HttpTransfer::End::How how) {
-  switch (how) {
-    case HttpTransfer::End::How::client_gone: return ClosedBy::client;
-    case HttpTransfer::End::How::complete:
-    case HttpTransfer::End::How::switched: return ClosedBy::proxy;
-    case HttpTransfer::End::How::failed:
-    case HttpTransfer::End::How::untouched:
-    case HttpTransfer::End::How::cut: break;
-  }
-  return ClosedBy::origin;
-}
-
 }  // namespace
 
 Result<ForwardRequest> read_forward_request(http::RequestHead head) {
@@ -201,7 +189,7 @@ ForwardExchange::Next ForwardExchange::reach(const std::vector<net::IpAddress>& 
   checked_ = addresses;
   pool_key_ = upstream_key(approval_.query(), approval_.decision());
   // A request with a body can't be sent a second time when the connection turns out to be gone.
-  if (request_.body.kind == http::Framing::none && !forwarded_.websocket) {
+  if (pooled() && request_.body.kind == http::Framing::none && !forwarded_.websocket) {
     if (auto idle = services_.upstreams.take(pool_key_, checked_, port)) {
       return start_transfer(std::move(idle));
     }
@@ -264,7 +252,8 @@ void ForwardExchange::on_transfer_over(HttpTransfer::End end) {
     return;
   }
   if (end.how == How::failed || end.how == How::untouched) {
-    failure_ = std::move(end.failure);
+    failure_ = end.failure;
+    write_end(end);
     return refuse();
   }
   state_ = State::done;
@@ -278,7 +267,9 @@ void ForwardExchange::on_transfer_over(HttpTransfer::End end) {
   }
   switch (end.how) {
     case How::complete:
-      if (end.upstream) services_.upstreams.put(pool_key_, std::move(end.upstream));
+      if (pooled() && end.upstream) services_.upstreams.put(pool_key_, std::move(end.upstream));
+      // One of its functions may be on the stack.
+      services_.loop.retire(std::move(end.upstream));
       return listener_.on_forwarded(end.client_reusable);
     case How::switched: {
       net::UniqueFd fd = end.upstream->release();
@@ -297,6 +288,7 @@ void ForwardExchange::refuse() {
   Refusal refusal{failure_->status, failure_->code, failure_->reason, record_.subject,
                   failure_->retry_after_s};
   // What else the client sent is its next request only if this one has no body.
+  refusal.head = request_.head.method == "HEAD";
   refusal.keep_alive = keep_alive_ && request_.body.kind == http::Framing::none;
   listener_.on_refused(std::move(refusal));
 }
@@ -342,12 +334,13 @@ void ForwardExchange::write_decision() {
 }
 
 void ForwardExchange::write_end(const HttpTransfer::End& end) {
+  if (end.bytes_up == 0) return;
   services_.metrics.request_over(end.bytes_up, end.bytes_down);
   const bool whole = end.how == HttpTransfer::End::How::complete;
   services_.records.write(
       TunnelRecord{record_.subject, end.bytes_up, end.bytes_down,
-                   static_cast<std::int64_t>(services_.loop.now_ms() - began_ms_),
-                   closed_by(end.how), whole ? "end" : end.failure.code});
+                   static_cast<std::int64_t>(services_.loop.now_ms() - began_ms_), end.closed_by,
+                   whole ? "end" : end.failure.code});
 }
 
 }  // namespace warder::proxy

@@ -96,6 +96,11 @@ class ForwardExchange final : Approval::Listener, HttpTransfer::Listener {
   void write_decision();
   void write_end(const HttpTransfer::End& end);
   void read_ahead();
+  // Whether its connection to the origin may serve others of the same caller. A caller that isn't
+  // known may be anybody the next time.
+  [[nodiscard]] bool pooled() const {
+    return approval_.identity().grade != identity::Grade::unresolved;
+  }
 
   Services& services_;
   Listener& listener_;

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <ctime>
 #include <utility>
 
 #include "net/http/forwarding.h"
@@ -51,7 +54,7 @@ void HttpTransfer::begin() {
   body_taken_ = body_->done();
   head_.emplace(http::kResponseHeadLimits);
   last_moved_ms_ = services_.loop.now_ms();
-  clock_.start(services_.config.timeouts.response);
+  start_clock();
   advance();
 }
 
@@ -68,11 +71,13 @@ void HttpTransfer::on_upstream_ready(Upstream&, net::Readiness readiness) {
 }
 
 void HttpTransfer::abort() {
+  over_ = true;
   clock_.stop();
   if (upstream_) upstream_->abort();
 }
 
 void HttpTransfer::advance() {
+  if (over_) return;
   budget_ = kBudget;
   bool moved = false;
   for (bool again = true; again && !end_;) {
@@ -82,6 +87,7 @@ void HttpTransfer::advance() {
   }
   if (moved) last_moved_ms_ = services_.loop.now_ms();
   if (!end_) return watch();
+  over_ = true;
   clock_.stop();
   End over = std::move(*end_);
   over.bytes_up = bytes_up_;
@@ -102,8 +108,8 @@ bool HttpTransfer::move_request() {
   const bool room = ahead ? client_.in.size() < kAhead : client_.in.empty() && up_.empty();
   if (room && client_readable_) moved = read_client() || moved;
   if (end_ || ahead || !client_.in.empty() || !client_.ended || !up_.empty()) return moved;
-  fail({Verdict::error, "bad_request", "The connection ended inside the body of the request.", 400,
-        std::nullopt});
+  request_failed({Verdict::error, "bad_request",
+                  "The connection ended inside the body of the request.", 400, std::nullopt});
   return true;
 }
 
@@ -114,6 +120,7 @@ bool HttpTransfer::flush_request() {
     if (!sent) {
       // It may have answered before it closed: what it said comes first.
       request_broken_ = true;
+      write_error_ = sent.error();
       origin_readable_ = true;
       break;
     }
@@ -133,11 +140,14 @@ bool HttpTransfer::read_client() {
   Buffer buffer;
   const Result<net::Transfer> got = net::read_some(client_.fd.get(), buffer);
   if (!got) {
-    end(End::How::client_gone, gone(got.error()));
+    end(End::How::client_gone, ClosedBy::client, gone(got.error()));
     return true;
   }
   client_readable_ = got->bytes == buffer.size();
-  if (got->end) client_.ended = true;
+  if (got->end) {
+    client_.ended = true;
+    start_clock();
+  }
   if (got->would_block || got->end) return got->end;
   budget_ -= std::min(budget_, got->bytes);
   client_.in.append(buffer.data(), got->bytes);
@@ -151,7 +161,7 @@ bool HttpTransfer::take_body() {
     const Result<http::BodyReader::Piece> piece =
         body_->feed(std::span<const char>(client_.in).subspan(used));
     if (!piece) {
-      fail(failure_of(piece.error()));
+      request_failed(failure_of(piece.error()));
       return true;
     }
     used += piece->used;
@@ -175,7 +185,12 @@ bool HttpTransfer::move_answer() {
   bool moved = flush_answer();
   if (end_) return moved;
   if (answer_whole_ || switching_) {
-    if (client_.out.empty() || switching_) answer_whole();
+    if (!switching_ && !client_.out.empty()) return moved;
+    if (!switching_ && uploading()) {
+      start_clock();
+      return moved;
+    }
+    answer_whole();
     return true;
   }
   if (!origin_readable_ || client_.out.size() >= kUnwritten) return moved;
@@ -187,7 +202,7 @@ bool HttpTransfer::flush_answer() {
   while (!client_.out.empty() && client_writable_ && !switching_) {
     const Result<net::Transfer> sent = net::write_some(client_.fd.get(), client_.out);
     if (!sent) {
-      end(End::How::client_gone, gone(sent.error()));
+      end(End::How::client_gone, ClosedBy::client, gone(sent.error()));
       return true;
     }
     if (sent->would_block) {
@@ -231,7 +246,7 @@ void HttpTransfer::answer_bytes(std::span<const char> bytes) {
 bool HttpTransfer::head_bytes(std::span<const char>& bytes) {
   const Result<std::size_t> used = head_->feed(bytes);
   if (!used) {
-    fail(failure_of(used.error()));
+    fail(ClosedBy::origin, failure_of(used.error()));
     return false;
   }
   bytes = bytes.subspan(*used);
@@ -250,6 +265,7 @@ bool HttpTransfer::head_bytes(std::span<const char>& bytes) {
 void HttpTransfer::on_interim(const http::ResponseHead& head) {
   if (++interim_answers_ > kInterimAnswers) {
     return fail(
+        ClosedBy::origin,
         origin_failure("bad_response", "The origin sends one interim answer after another."));
   }
   head_.emplace(http::kResponseHeadLimits);
@@ -266,7 +282,8 @@ void HttpTransfer::on_switching(const http::ResponseHead& head, std::span<const 
   const std::string* upgrade = head.header("upgrade");
   if (!request_.websocket || !request_done() || upgrade == nullptr ||
       !http::same_name(*upgrade, "websocket")) {
-    return fail(origin_failure("bad_response", "The origin switches to a protocol unasked."));
+    return fail(ClosedBy::origin,
+                origin_failure("bad_response", "The origin switches to a protocol unasked."));
   }
   http::ResponseOptions options;
   options.client_minor = request_.client_minor;
@@ -278,13 +295,12 @@ void HttpTransfer::on_switching(const http::ResponseHead& head, std::span<const 
   client_.out.append(rest.data(), rest.size());
   rest = {};
   switching_ = true;
-  answer_begun_ = true;
-  listener_.on_answer_begun(head.status);
+  begin_answer(head.status);
 }
 
 void HttpTransfer::on_final(const http::ResponseHead& head) {
   const Result<http::BodyFraming> framing = http::response_framing(head, request_.method);
-  if (!framing) return fail(failure_of(framing.error()));
+  if (!framing) return fail(ClosedBy::origin, failure_of(framing.error()));
   // Whoever has an answer before the request is whole may not be listening for the rest of it.
   if (!body_taken_) request_.keep_alive = false;
   http::ResponseOptions options;
@@ -294,19 +310,22 @@ void HttpTransfer::on_final(const http::ResponseHead& head) {
   options.keep_alive = request_.keep_alive;
   options.own = request_.own;
   options.pseudonym = services_.pseudonym;
+  // RFC 9110 section 6.6.1.
+  const std::string date =
+      head.header("date") == nullptr ? http::date_text(std::time(nullptr)) : "";
+  options.date = date;
   client_.out += http::forward_response_head(head, options);
   answer_framing_ = options.framing.kind;
   origin_reusable_ = http::persists_after(head) && framing->kind != http::Framing::until_close;
   answer_.emplace(*framing, http::BodyLimits{}, Errc::bad_response);
   answer_whole_ = answer_->done();
-  answer_begun_ = true;
-  listener_.on_answer_begun(head.status);
+  begin_answer(head.status);
 }
 
 bool HttpTransfer::body_bytes(std::span<const char>& bytes) {
   const Result<http::BodyReader::Piece> piece = answer_->feed(bytes);
   if (!piece) {
-    fail(failure_of(piece.error()));
+    fail(ClosedBy::origin, failure_of(piece.error()));
     return false;
   }
   bytes = bytes.subspan(piece->used);
@@ -325,18 +344,22 @@ bool HttpTransfer::body_bytes(std::span<const char>& bytes) {
 // `error`: nullptr for an orderly end.
 void HttpTransfer::origin_ended(const Error* error) {
   origin_reusable_ = false;
+  // A failed write takes a reset away from the read. After an orderly end it says EPIPE.
+  if (error == nullptr && write_error_ && write_error_->sys_errno != EPIPE) error = &*write_error_;
   if (answer_ && error == nullptr && answer_->finish()) {
     if (answer_framing_ == http::Framing::chunked) http::append_last_chunk(client_.out, {});
     answer_whole_ = true;
     return;
   }
   const std::string how = error == nullptr ? "ended" : "broke (" + describe(*error) + ")";
-  if (!answer_begun_ && bytes_down_ == 0 && upstream_->untouched()) {
-    return end(End::How::untouched,
+  // Not after a reset: that acknowledges nothing, whatever was read before it.
+  if (error == nullptr && !answer_begun_ && bytes_down_ == 0 && upstream_->untouched()) {
+    return end(End::How::untouched, ClosedBy::origin,
                origin_failure("origin_closed", "The connection to the origin " + how +
                                                    " before the request could be sent."));
   }
-  fail(origin_failure("origin_closed", fmt::format("The connection to the origin {} {}.", how,
+  fail(ClosedBy::origin,
+       origin_failure("origin_closed", fmt::format("The connection to the origin {} {}.", how,
                                                    answer_begun_ ? "before its answer was whole"
                                                                  : "before there was an answer")));
 }
@@ -348,36 +371,71 @@ void HttpTransfer::answer_whole() {
   if (switching_ || (origin_reusable_ && request_done())) {
     upstream_->exchange_done();
     over.upstream = std::move(upstream_);
+  } else {
+    upstream_->watch({});
   }
   end_ = std::move(over);
 }
 
-void HttpTransfer::end(End::How how, Failure failure) {
+void HttpTransfer::end(End::How how, ClosedBy closed_by, Failure failure) {
   End over;
   over.how = how;
+  over.closed_by = closed_by;
   over.failure = std::move(failure);
   upstream_->abort();
   end_ = std::move(over);
 }
 
-void HttpTransfer::fail(Failure failure) {
-  end(answer_begun_ ? End::How::cut : End::How::failed, std::move(failure));
+void HttpTransfer::fail(ClosedBy closed_by, Failure failure) {
+  end(answer_begun_ ? End::How::cut : End::How::failed, closed_by, std::move(failure));
 }
+
+void HttpTransfer::request_failed(Failure failure) {
+  if (!answer_begun_) return fail(ClosedBy::client, std::move(failure));
+  request_broken_ = true;
+  request_.keep_alive = false;
+}
+
+bool HttpTransfer::uploading() const {
+  return origin_reusable_ && !request_done() && !request_broken_;
+}
+
+void HttpTransfer::begin_answer(int status) {
+  answer_begun_ = true;
+  start_clock();
+  listener_.on_answer_begun(status);
+}
+
+std::chrono::milliseconds HttpTransfer::quiet_limit() const {
+  const Config::Timeouts& timeouts = services_.config.timeouts;
+  if (answer_whole_ && client_.out.empty()) return timeouts.linger;
+  const auto limit = answer_begun_ ? timeouts.idle : timeouts.response;
+  // Whoever has ended its side may be gone altogether: that looks the same.
+  return client_.ended ? std::min(limit, timeouts.drain) : limit;
+}
+
+void HttpTransfer::start_clock() { clock_.start(quiet_limit()); }
 
 // Not started anew for every byte: it looks, when it rings, how long it has been quiet.
 void HttpTransfer::on_clock() {
-  const auto limit =
-      answer_begun_ ? services_.config.timeouts.idle : services_.config.timeouts.response;
+  const std::chrono::milliseconds limit = quiet_limit();
   const std::chrono::milliseconds quiet(services_.loop.now_ms() - last_moved_ms_);
   if (quiet < limit) return clock_.start(limit - quiet);
-  if (!answer_begun_ && !body_taken_ && up_.empty()) {
-    fail({Verdict::error, "body_timeout", "The body of the request did not arrive in time.", 408,
-          std::nullopt});
+  if (answer_whole_) {
+    // The rest of a request that was answered long ago, and does not come.
+    request_broken_ = true;
+  } else if (client_.ended) {
+    end(End::How::client_gone, ClosedBy::client,
+        {Verdict::error, "client_gone",
+         "The client had ended its side, and nothing moved for timeouts.drain.", 0, std::nullopt});
+  } else if (!answer_begun_ && !body_taken_ && up_.empty()) {
+    fail(ClosedBy::proxy, {Verdict::error, "body_timeout",
+                           "The body of the request did not arrive in time.", 408, std::nullopt});
   } else {
-    fail(origin_failure("response_timeout",
-                        answer_begun_ ? "Nothing of the answer moved for too long."
-                                      : "The origin did not answer in time.",
-                        504));
+    fail(ClosedBy::proxy, origin_failure("response_timeout",
+                                         answer_begun_ ? "Nothing of the answer moved for too long."
+                                                       : "The origin did not answer in time.",
+                                         504));
   }
   advance();
 }
@@ -385,7 +443,7 @@ void HttpTransfer::on_clock() {
 void HttpTransfer::watch() {
   const bool ahead = body_taken_ || request_broken_;
   const bool wants_client =
-      !client_.ended && (ahead ? client_.in.size() < kAhead : up_.size() < kUnwritten);
+      !client_.ended && (ahead ? client_.in.size() < kAhead : client_.in.empty() && up_.empty());
   client_.watcher->watch({wants_client, !client_.out.empty()});
   const bool wants_origin = !answer_whole_ && client_.out.size() < kUnwritten;
   upstream_->watch({wants_origin, !up_.empty() && !request_broken_});

@@ -46,8 +46,9 @@ class HttpTransfer final : Upstream::User {
     bool client_reusable = false;
     // complete: set if it may carry another request. switched: always set.
     std::unique_ptr<Upstream> upstream;
-    // Unless complete or switched: why.
+    // Unless complete or switched: why, and through whom.
     Failure failure;
+    ClosedBy closed_by = ClosedBy::proxy;
     std::uint64_t bytes_up = 0, bytes_down = 0;  // to and from the origin
   };
 
@@ -103,9 +104,16 @@ class HttpTransfer final : Upstream::User {
   bool body_bytes(std::span<const char>& bytes);
   void origin_ended(const Error* error);
   void answer_whole();
-  void end(End::How how, Failure failure);
-  void fail(Failure failure);
+  // What the client did wrong in its request: after an answer has begun that one still counts.
+  void request_failed(Failure failure);
+  void end(End::How how, ClosedBy closed_by, Failure failure);
+  void fail(ClosedBy closed_by, Failure failure);
+  void begin_answer(int status);
+  void start_clock();
+  [[nodiscard]] std::chrono::milliseconds quiet_limit() const;
   void watch();
+  // Whether the origin, having answered already, still takes what is left of the request.
+  [[nodiscard]] bool uploading() const;
   [[nodiscard]] bool request_done() const { return body_taken_ && up_.empty(); }
 
   Services& services_;
@@ -124,7 +132,9 @@ class HttpTransfer final : Upstream::User {
   std::string up_;  // for the origin, not written yet
   std::optional<http::BodyReader> body_;
   bool body_taken_ = false;      // the client has sent all of the request
-  bool request_broken_ = false;  // the origin takes no more of it
+  bool request_broken_ = false;  // no more of it is sent
+  // Why, where a write said so: reading would not say it again.
+  std::optional<Error> write_error_;
 
   std::optional<http::ResponseHeadReader> head_;
   std::optional<http::BodyReader> answer_;
@@ -135,6 +145,7 @@ class HttpTransfer final : Upstream::User {
   bool switching_ = false;
   bool origin_reusable_ = false;
   std::optional<End> end_;
+  bool over_ = false;  // the listener has been told
 };
 
 }  // namespace warder::proxy

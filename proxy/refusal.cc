@@ -172,7 +172,7 @@ std::string render(const Refusal& refusal) {
   head += fmt::format(
       "Content-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
       body.size(), refusal.keep_alive ? "keep-alive" : "close");
-  return head + body;
+  return refusal.head ? head : head + body;
 }
 
 std::vector<http::Header> id_headers(const Subject& subject) {

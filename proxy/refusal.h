@@ -19,6 +19,7 @@ struct Refusal {
   Subject subject;
   std::optional<int> retry_after_s;
   bool keep_alive = false;  // another request may come on the same connection
+  bool head = false;        // it answers HEAD: without a body
 };
 
 // The status with which a failure is answered: 4xx for what the request did wrong, 502 and 504 for

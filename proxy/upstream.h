@@ -41,7 +41,8 @@ class Upstream final : net::FdWatcher::Listener {
   // A request and its answer went over it.
   void exchange_done();
   // It has carried a request before, and of what was written since then the other end's kernel has
-  // acknowledged nothing: so that nothing of it can have been read there (tcp(7), TCP_INFO).
+  // acknowledged nothing. Where the connection ended in order, nothing of it was read there: that
+  // end acknowledges what came before it. A reset does not.
   [[nodiscard]] bool untouched() const;
 
   [[nodiscard]] const net::Endpoint& endpoint() const { return endpoint_; }

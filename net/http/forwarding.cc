@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -271,6 +272,18 @@ Result<ForwardedRequest> forward_request(const RequestHead& head, const BodyFram
   outgoing.read_upgrade();
   outgoing.write();
   return std::move(outgoing.request);
+}
+
+std::string date_text(std::time_t time) {
+  constexpr std::array kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                               "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm parts{};
+  ::gmtime_r(&time, &parts);
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                     kDays.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
+                     kMonths.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 BodyFraming client_framing(const BodyFraming& origin, int client_minor) {

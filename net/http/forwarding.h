@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,9 @@ struct ResponseOptions {
   std::string_view date;   // RFC 9110 section 5.6.7, for an answer that has none; may be empty
   bool websocket = false;  // the 101 to a request that was `websocket`
 };
+
+// RFC 9110 section 5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT".
+[[nodiscard]] std::string date_text(std::time_t time);
 
 // How a body that came as `origin` goes to the client: what has no known length is chunked for 1.1
 // and ends with the connection for 1.0.

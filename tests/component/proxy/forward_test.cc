@@ -1,7 +1,12 @@
+#include <sys/socket.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <chrono>
+#include <string>
 
 #include "net/socket.h"
+#include "net/timer.h"
 #include "tests/component/proxy/gate_fixture.h"
 
 namespace {
@@ -217,7 +222,7 @@ TEST_CASE_METHOD(ForwardFixture, "an answer before the request is whole ends the
     warder::testing::read_available(far.get(), got);
     return got.ends_with("half");
   });
-  say(far, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+  say(far, "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   CHECK_THAT(read_answer(), ContainsSubstring("Connection: close\r\n"));
 }
 
@@ -229,6 +234,132 @@ TEST_CASE_METHOD(ForwardFixture, "an origin that says nothing that is HTTP is 50
   read_head(far);
   say(far, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
   CHECK_THAT(answer("}\n"), StartsWith("HTTP/1.1 502 Bad Gateway (bad_response)\r\n"));
+}
+
+TEST_CASE_METHOD(ForwardFixture,
+                 "a refused HEAD has no body, so that the next answer is where it belongs") {
+  begin();
+  const std::string at = origin.at.text();
+  send("HEAD http://" + at + "/ HTTP/1.1\r\nHost: " + at + "\r\n\r\n" + get("/next"));
+  identify();
+  decide(deny_decision());
+  CHECK_THAT(answer("\r\n\r\n"), StartsWith("HTTP/1.1 403 Forbidden (denied)\r\n"));
+  identify();
+  decide(deny_decision());
+  CHECK_THAT(answer("}\n"), StartsWith("HTTP/1.1 403 Forbidden (denied)\r\n"));
+}
+
+TEST_CASE_METHOD(ForwardFixture, "callers that nobody knows share no connection") {
+  identity::Identity nobody;
+  nobody.reason = identity::Reason::socket_not_found;
+  begin();
+  for (int i = 0; i < 2; ++i) {
+    send(get("/"));
+    identify(nobody);
+    decide(allow_decision());
+    const net::UniqueFd far = accept();
+    read_head(far);
+    say(far, kAnswer);
+    answer("ok");
+  }
+  CHECK(upstreams.size() == 0);
+}
+
+TEST_CASE_METHOD(ForwardFixture, "a reader that stops before the end holds up nobody else") {
+  buffers = 4096;
+  begin();
+  send(get("/"));
+  approve();
+  const net::UniqueFd far = accept();
+  read_head(far);
+  // The first part that is read fills the socket to the client; the second is the end.
+  const std::string body(90000, 'x');
+  say(far, "HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n" + body);
+  run_turns(50);
+  CHECK_THAT(answer(body), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_CASE_METHOD(ForwardFixture, "an upload to an origin that stops is waited for at rest") {
+  begin();
+  const std::string at = origin.at.text();
+  send("POST http://" + at + "/ HTTP/1.1\r\nHost: " + at + "\r\nContent-Length: 99999999\r\n\r\n");
+  approve();
+  const net::UniqueFd far = accept();
+  // Until nobody takes any more.
+  const std::string part(65536, 'x');
+  for (int idle = 0; idle < 20;) {
+    idle = warder::testing::write_available(client.get(), part) > 0 ? 0 : idle + 1;
+    run_turns(2);
+  }
+  bool over = false;
+  net::Timer end(loop(), [&over] { over = true; });
+  end.start(std::chrono::milliseconds(200));
+  int turns = 0;
+  for (; !over; ++turns) uv_run(loop().uv(), UV_RUN_ONCE);
+  CHECK(turns < 50);
+}
+
+TEST_CASE_METHOD(ForwardFixture, "an answer that stalls is cut after timeouts.idle") {
+  config.timeouts.idle = std::chrono::milliseconds(50);
+  begin();
+  send(get("/"));
+  approve();
+  const net::UniqueFd far = accept();
+  read_head(far);
+  say(far, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+  answer("half");
+  wait_for([this] { return closed(); });
+  CHECK(records.tunnels.at(0).close_reason == "response_timeout");
+  CHECK(records.tunnels.at(0).closed_by == proxy::ClosedBy::proxy);
+}
+
+TEST_CASE_METHOD(ForwardFixture, "a client that has left is not waited for") {
+  config.timeouts.drain = std::chrono::milliseconds(50);
+  begin();
+  send(get("/"));
+  approve();
+  const net::UniqueFd far = accept();
+  read_head(far);
+  client.reset();
+  wait_for([this] { return closed(); });
+  CHECK(records.decisions.at(0).code == "client_gone");
+}
+
+TEST_CASE_METHOD(ForwardFixture, "a request that is read and then reset is not sent again") {
+  begin();
+  send(get("/1"));
+  approve();
+  net::UniqueFd far = accept();
+  read_head(far);
+  say(far, kAnswer);
+  answer("ok");
+  send(get("/2"));
+  approve();
+  read_head(far);
+  net::reset_on_close(far.get());
+  far.reset();
+  CHECK_THAT(answer("}\n"), StartsWith("HTTP/1.1 502 Bad Gateway (origin_closed)\r\n"));
+  CHECK_FALSE(accept_origin());
+}
+
+TEST_CASE_METHOD(ForwardFixture, "an origin that answers early still gets the rest") {
+  begin();
+  const std::string at = origin.at.text();
+  send("POST http://" + at + "/ HTTP/1.1\r\nHost: " + at + "\r\nContent-Length: 8\r\n\r\nhalf");
+  approve();
+  const net::UniqueFd far = accept();
+  std::string got;
+  wait_for([&] {
+    warder::testing::read_available(far.get(), got);
+    return got.ends_with("half");
+  });
+  say(far, kAnswer);
+  answer("ok");
+  send("more");
+  wait_for([&] {
+    warder::testing::read_available(far.get(), got);
+    return got.ends_with("halfmore");
+  });
 }
 
 TEST_CASE_METHOD(ForwardFixture, "no WebSocket where requests are limited") {

@@ -94,6 +94,10 @@ void GateFixture::begin() {
       proxy::Services{loop(), opa, names, hellos_, config, resolver, guard_, limits_, records,
                       metrics, upstreams, reuse, pseudonym});
   Pair pair = tcp_pair();
+  if (buffers > 0) {
+    REQUIRE(::setsockopt(pair.far.get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers) == 0);
+    REQUIRE(::setsockopt(pair.near.get(), SOL_SOCKET, SO_RCVBUF, &buffers, sizeof buffers) == 0);
+  }
   client = std::move(pair.near);
   const Result<net::Endpoint> peer = net::peer_endpoint(pair.far.get());
   connection_ = std::make_unique<proxy::Connection>(

@@ -123,6 +123,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
   net::UniqueFd client;
+  int buffers = 0;  // SO_SNDBUF of the gate's end and SO_RCVBUF of the client's; 0: the system's
 
   // Made by begin() from `config` as it is then.
   void begin();

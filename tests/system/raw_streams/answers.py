@@ -113,7 +113,7 @@ EARLY = [
         began=up("POST /x", body=b"x" * 1000, framing="Content-Length: 100000")),
     Row("200 while the client still sends, and then the rest",
         [post("Content-Length: 1000", body=b"x" * 500), AWAIT, b"x" * 500], ["200"], False, ["POST /x"],
-        [], [Answer(OK, early=True)], began=up("POST /x", body=b"x" * 1000, framing="Content-Length: 1000")),
+        [up("POST /x", body=b"x" * 1000, framing="Content-Length: 1000")], [Answer(OK, early=True)]),
 ]
 
 BROKEN = [
