@@ -115,19 +115,8 @@ KernelHolders::KernelHolders(KernelView& view, HolderFinder& fallback, Sleep sle
 HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   HolderScan scan;
   std::vector<Count> counts(sockets.size());
-  std::map<pid_t, std::vector<Count*>> connected;
-  for (std::size_t i = 0; i < sockets.size(); ++i) {
-    Count& count = counts[i];
-    count.socket = sockets[i];
-    ask_connector(count);
-    if (const auto& who = count.who.connector; who && who->task.pid != 0)
-      connected[who->task.pid].push_back(&count);
-  }
-  for (const auto& [pid, whose] : connected)
-    for (std::size_t at = 0; at < whose.size(); at += KernelView::kMostSockets) {
-      const auto end = std::min(at + KernelView::kMostSockets, whose.size());
-      settle_at_connector(pid, {whose.data() + at, whose.data() + end});
-    }
+  for (std::size_t i = 0; i < sockets.size(); ++i) counts[i].socket = sockets[i];
+  settle_at_connectors(counts);
   for (Count& count : counts)
     if (count.settled) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   std::erase_if(counts, [](const Count& count) { return count.settled; });
@@ -144,6 +133,20 @@ HolderScan KernelHolders::find(std::span<const FoundSocket> sockets) {
   look_for_accepted(counts);
   for (Count& count : counts) scan.by_inode.emplace(count.socket.inode, std::move(count.who));
   return scan;
+}
+
+void KernelHolders::settle_at_connectors(std::vector<Count>& counts) {
+  std::map<pid_t, std::vector<Count*>> connected;
+  for (Count& count : counts) {
+    ask_connector(count);
+    if (const auto& who = count.who.connector; who && who->task.pid != 0)
+      connected[who->task.pid].push_back(&count);
+  }
+  for (const auto& [pid, whose] : connected)
+    for (std::size_t at = 0; at < whose.size(); at += KernelView::kMostSockets) {
+      const auto end = std::min(at + KernelView::kMostSockets, whose.size());
+      settle_at_connector(pid, {whose.data() + at, whose.data() + end});
+    }
 }
 
 void KernelHolders::ask_connector(Count& count) {

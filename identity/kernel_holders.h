@@ -51,6 +51,7 @@ class KernelHolders final : public HolderFinder {
   // A socket that is looked at a second time.
   struct Check;
 
+  void settle_at_connectors(std::vector<Count>& counts);
   void ask_connector(Count& count);
   [[nodiscard]] std::uint32_t descriptor_limit() const;
   // One pass for all the sockets that one process connected.

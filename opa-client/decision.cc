@@ -101,6 +101,20 @@ std::optional<Error> store(Result<T> from, T& into) {
   return std::nullopt;
 }
 
+std::optional<Error> read_texts(const Value& result, Decision& decision) {
+  if (auto error = store(read_text(result, "reason"), decision.reason)) return error;
+  if (auto error = store(read_text(result, "policy"), decision.policy)) return error;
+  if (auto error = store(read_text(result, "enforcement"), decision.enforcement)) return error;
+  return store(read_text(result, "revision"), decision.revision);
+}
+
+std::optional<Error> read_terms(const Value& result, Decision& decision) {
+  if (auto error = store(read_allowed_ips(result), decision.allowed_ips)) return error;
+  if (auto error = store(read_max_age(result), decision.max_age)) return error;
+  if (auto error = store(read_sni(result), decision.sni)) return error;
+  return store(read_bool(result, "read_only"), decision.read_only);
+}
+
 std::optional<Error> read_result(const Value& result, Decision& decision) {
   if (result.IsBool()) {
     decision.allow = result.GetBool();
@@ -112,14 +126,8 @@ std::optional<Error> read_result(const Value& result, Decision& decision) {
   if (find(result, "allow") == nullptr) {
     return Error{Errc::opa_bad_answer, 0, "\"allow\" is missing in \"result\""};
   }
-  if (auto error = store(read_text(result, "reason"), decision.reason)) return error;
-  if (auto error = store(read_text(result, "policy"), decision.policy)) return error;
-  if (auto error = store(read_text(result, "enforcement"), decision.enforcement)) return error;
-  if (auto error = store(read_text(result, "revision"), decision.revision)) return error;
-  if (auto error = store(read_allowed_ips(result), decision.allowed_ips)) return error;
-  if (auto error = store(read_max_age(result), decision.max_age)) return error;
-  if (auto error = store(read_sni(result), decision.sni)) return error;
-  if (auto error = store(read_bool(result, "read_only"), decision.read_only)) return error;
+  if (auto error = read_texts(result, decision)) return error;
+  if (auto error = read_terms(result, decision)) return error;
   if (auto error = store(read_bool(result, "would_deny"), decision.would_deny)) return error;
   return store(read_bool(result, "allow"), decision.allow);
 }
