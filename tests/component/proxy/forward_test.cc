@@ -291,11 +291,13 @@ TEST_CASE_METHOD(ForwardFixture, "an upload to an origin that stops is waited fo
     idle = warder::testing::write_available(client.get(), part) > 0 ? 0 : idle + 1;
     run_turns(2);
   }
-  bool over = false;
-  net::Timer end(loop(), [&over] { over = true; });
+  net::Timer end(loop(), [] {});
   end.start(std::chrono::milliseconds(200));
   int turns = 0;
-  for (; !over; ++turns) uv_run(loop().uv(), UV_RUN_ONCE);
+  while (end.active()) {
+    uv_run(loop().uv(), UV_RUN_ONCE);
+    ++turns;
+  }
   CHECK(turns < 50);
 }
 
