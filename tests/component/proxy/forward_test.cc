@@ -182,6 +182,8 @@ TEST_CASE_METHOD(ForwardFixture, "what is reused for an early look is looked at 
   opa.calls.answer(deny_decision());
   read_answer();
   wait_for([this] { return closed(); });
+  // The next one has services of its own.
+  run_turns(3);
   reuse.remember(warder::opa::reuse_key(opa.queries.at(0)), lasting);
   begin();
   send("CONNECT " + origin.at.text() + " HTTP/1.0\r\n\r\n");
