@@ -190,10 +190,10 @@ void shutdown_write(int fd) { ::shutdown(fd, SHUT_WR); }
 
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
-void set_keepalive(int fd, std::chrono::seconds idle, std::chrono::seconds interval, int probes) {
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(idle.count()));
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(interval.count()));
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
+void set_keepalive(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);   // seconds
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);  // seconds
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 

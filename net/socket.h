@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -57,7 +56,9 @@ struct Accepted {
 
 void shutdown_write(int fd);
 void set_nodelay(int fd);
-void set_keepalive(int fd, std::chrono::seconds idle, std::chrono::seconds interval, int probes);
+// A peer that says nothing for a minute is asked, and one that answers none of four probes in
+// another minute is gone (tcp(7), TCP_KEEPIDLE).
+void set_keepalive(int fd);
 // The next close sends a reset instead of an orderly end (SO_LINGER with 0, socket(7)).
 void reset_on_close(int fd);
 

@@ -13,7 +13,6 @@ namespace warder::proxy {
 
 namespace {
 
-constexpr int kRetryAfterSeconds = 5;
 // So often the caller may have become another between its look-up and the opening.
 constexpr int kCallerChanges = 3;
 // And so often what is behind it, as a relay, may have become more: that never becomes less.

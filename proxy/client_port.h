@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,10 @@ struct ClientPort {
   std::string in;                           // read, and not used yet
   std::string out;                          // not written yet
   bool ended = false;                       // it has said all that it will say
+
+  // Enough was read ahead of its turn: TCP holds back the rest.
+  [[nodiscard]] bool full() const { return in.size() >= kMostAhead; }
+  static constexpr std::size_t kMostAhead = 65536;
 };
 
 }  // namespace warder::proxy

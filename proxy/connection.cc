@@ -12,13 +12,7 @@ namespace warder::proxy {
 
 namespace {
 
-// A client may send this much behind its head before it has an answer; then TCP holds it back.
-constexpr std::size_t kEarlyBytes = 65536;
 constexpr std::size_t kReadsPerTurn = 16;
-constexpr std::chrono::seconds kKeepaliveIdle{60};
-constexpr std::chrono::seconds kKeepaliveInterval{15};
-constexpr int kKeepaliveProbes = 4;
-constexpr int kRetryAfterSeconds = 5;
 // Looks at the caller of an open tunnel, of which none could be made.
 constexpr int kCallerChecks = 3;
 
@@ -64,7 +58,7 @@ void Connection::serve(ConnectionLimits::Slot slot) {
   const Result<net::Endpoint> local = net::local_endpoint(port_.fd.get());
   if (!local || !open_watcher()) return close();
   net::set_nodelay(port_.fd.get());
-  net::set_keepalive(port_.fd.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
+  net::set_keepalive(port_.fd.get());
   caller_ = {peer_, *local, net::original_destination(port_.fd.get())};
   start_identity();
   deadline_.start(services_.config.timeouts.head);
@@ -172,7 +166,7 @@ void Connection::start_connect() {
   exchange_ =
       std::make_unique<ConnectExchange>(services_, static_cast<ConnectExchange::Listener&>(*this),
                                         caller_, *head_, std::move(subject));
-  if (port_.in.size() >= kEarlyBytes) port_.watcher->stop();
+  if (port_.full()) port_.watcher->stop();
   if (identity_) return exchange_->begin(*identity_, identity_us_);
   if (!identity_lookup_) start_identity();
 }
@@ -208,12 +202,12 @@ void Connection::read_early() {
     return port_.watcher->stop();
   }
   port_.in.append(buffer.data(), got->bytes);
-  if (port_.in.size() >= kEarlyBytes) port_.watcher->stop();
+  if (port_.full()) port_.watcher->stop();
 }
 
 void Connection::on_opened(Dialled origin) {
   net::set_nodelay(origin.fd.get());
-  net::set_keepalive(origin.fd.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
+  net::set_keepalive(origin.fd.get());
   origin_ = std::move(origin.fd);
   begin_tunnel(exchange_->subject(), exchange_->identity());
   if (exchange_->decision().sni) return check_sni();

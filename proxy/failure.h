@@ -8,6 +8,9 @@
 
 namespace warder::proxy {
 
+// When a client that was refused for a limit may come again.
+inline constexpr int kRetryAfterSeconds = 5;
+
 // Why a request is not carried out, as the record says it and the client is answered.
 struct Failure {
   Verdict verdict = Verdict::error;

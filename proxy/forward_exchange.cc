@@ -16,9 +16,6 @@ namespace warder::proxy {
 
 namespace {
 
-// A client may send this much behind its request before it has an answer.
-constexpr std::size_t kAhead = 65536;
-
 opa::Query::Request question(const ForwardRequest& request) {
   opa::Query::Request asked;
   asked.kind = "forward";
@@ -107,7 +104,7 @@ void ForwardExchange::read_ahead() {
   // After an orderly end the client still wants its answer.
   if (got->end) client_.ended = true;
   client_.in.append(buffer.data(), got->bytes);
-  if (client_.ended || client_.in.size() >= kAhead) client_.watcher->stop();
+  if (client_.ended || client_.full()) client_.watcher->stop();
 }
 
 void ForwardExchange::on_approved() {

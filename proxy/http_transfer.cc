@@ -21,8 +21,6 @@ namespace {
 constexpr std::size_t kBudget = 262144;
 // Above this much unwritten, the other side is not read any further.
 constexpr std::size_t kUnwritten = 65536;
-// A client may send this much of its next requests before the answer to this one is written.
-constexpr std::size_t kAhead = 65536;
 constexpr int kInterimAnswers = 16;
 
 using Buffer = std::array<char, 65536>;
@@ -105,7 +103,7 @@ bool HttpTransfer::move_request() {
   moved = flush_request() || moved;
   // Ahead of its turn only a little is read: enough to see that the client went away.
   const bool ahead = body_taken_ || request_broken_;
-  const bool room = ahead ? client_.in.size() < kAhead : client_.in.empty() && up_.empty();
+  const bool room = ahead ? !client_.full() : client_.in.empty() && up_.empty();
   if (room && client_readable_) moved = read_client() || moved;
   if (end_ || ahead || !client_.in.empty() || !client_.ended || !up_.empty()) return moved;
   request_failed({Verdict::error, "bad_request",
@@ -443,7 +441,7 @@ void HttpTransfer::on_clock() {
 void HttpTransfer::watch() {
   const bool ahead = body_taken_ || request_broken_;
   const bool wants_client =
-      !client_.ended && (ahead ? client_.in.size() < kAhead : client_.in.empty() && up_.empty());
+      !client_.ended && (ahead ? !client_.full() : client_.in.empty() && up_.empty());
   client_.watcher->watch({wants_client, !client_.out.empty()});
   const bool wants_origin = !answer_whole_ && client_.out.size() < kUnwritten;
   upstream_->watch({wants_origin, !up_.empty() && !request_broken_});

@@ -6,14 +6,6 @@
 
 namespace warder::proxy {
 
-namespace {
-
-constexpr std::chrono::seconds kKeepaliveIdle{60};
-constexpr std::chrono::seconds kKeepaliveInterval{15};
-constexpr int kKeepaliveProbes = 4;
-
-}  // namespace
-
 Upstream::Upstream(net::UniqueFd fd, net::Endpoint endpoint)
     : fd_(std::move(fd)), endpoint_(endpoint) {}
 
@@ -23,7 +15,7 @@ Result<std::unique_ptr<Upstream>> Upstream::create(net::Loop& loop, Dialled dial
   if (!watcher) return fail(std::move(watcher.error()));
   upstream->watcher_ = std::move(*watcher);
   net::set_nodelay(upstream->fd_.get());
-  net::set_keepalive(upstream->fd_.get(), kKeepaliveIdle, kKeepaliveInterval, kKeepaliveProbes);
+  net::set_keepalive(upstream->fd_.get());
   return upstream;
 }
 
