@@ -27,6 +27,7 @@ def assert_no_decision(world, warder, origins, dns, code, host=HOST):
     asked = dns.asked()
     with origins.allowed[ECHO].untouched():
         reply = ask(world, warder, host)
+        assert reply.status != 200, reply
     assert (reply.status, reply.phrase) == (503, f"Service Unavailable ({code})")
     assert dns.asked() == asked, "a name was looked up without an allow"
     record = warder.decision(reply.request_id)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from .lines import JsonLines
-from .waiting import DEADLINE, eventually
+from .waiting import DEADLINE, eventually, stop_process
 from .warder import REPOSITORY, UnixHttp, http_get
 
 REGO = Path(os.environ.get("WARDER_REGO", REPOSITORY / "rego/egress"))
@@ -75,7 +75,7 @@ class Opa:
             connection.close()
 
     def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
+        stop_process(self.process.pid)
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from .lines import JsonLines
-from .waiting import DEADLINE, eventually
+from .waiting import DEADLINE, eventually, stop_process
 from .world import GATE
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -207,21 +207,13 @@ class Warder:
     @contextlib.contextmanager
     def frozen(self):
         """Stopped while the block runs: what is prepared there is all there when it looks."""
-        os.kill(self.pid, signal.SIGSTOP)
         try:
-            eventually(self._stands_still, "every thread has stopped")
+            stop_process(self.pid)
             yield
         finally:
             os.kill(self.pid, signal.SIGCONT)
             # nsenter before it stops along with it.
             self.process.send_signal(signal.SIGCONT)
-
-    def _stands_still(self):
-        states = [
-            (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            for task in Path(f"/proc/{self.pid}/task").iterdir()
-        ]
-        return set(states) == {"T"}
 
     # The end.
 
