@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "net/address.h"
 #include "net/loop.h"
@@ -24,11 +25,16 @@ class Call {
 class Client {
  public:
   using Callback = std::function<void(Result<Decision>)>;
+  using DocumentCallback = std::function<void(Result<Document>)>;
 
   virtual ~Client() = default;
   // `query` is not kept. The callback runs once, never before ask() has returned, and may destroy
   // the call. Errors: the opa_… values of Errc, and cancelled when the client goes first.
   [[nodiscard]] virtual std::unique_ptr<Call> ask(const Query& query, Callback callback) = 0;
+  // Reads a document by GET: `path` is one of OPA's data API ("/v1/data/egress/binaries") or
+  // "/health", fit to be sent as it is. Otherwise like ask().
+  [[nodiscard]] virtual std::unique_ptr<Call> read(std::string_view path,
+                                                   DocumentCallback callback) = 0;
 };
 
 // Where OPA listens: "http://host:port" with a literal address or "localhost", or "unix:///path".

@@ -1,6 +1,8 @@
 #include "opa-client/decision.h"
 
 #include <fmt/format.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -132,12 +134,19 @@ std::optional<Error> read_result(const Value& result, Decision& decision) {
   return store(read_bool(result, "allow"), decision.allow);
 }
 
+Result<rapidjson::Document> parse_object(std::string_view body) {
+  Result<rapidjson::Document> answer = parse_json(body);
+  if (answer && !answer->IsObject()) {
+    return fail(Errc::opa_bad_answer, "the answer is not an object");
+  }
+  return answer;
+}
+
 }  // namespace
 
 Result<Decision> parse_answer(std::string_view body) {
-  Result<rapidjson::Document> answer = parse_json(body);
-  if (!answer) return fail(std::move(answer.error()));
-  if (!answer->IsObject()) return fail(Errc::opa_bad_answer, "the answer is not an object");
+  const Result<rapidjson::Document> answer = parse_object(body);
+  if (!answer) return fail(answer.error());
 
   Decision decision;
   if (auto error = store(read_decision_id(*answer), decision.decision_id)) {
@@ -149,6 +158,20 @@ Result<Decision> parse_answer(std::string_view body) {
     if (auto error = read_result(*result, decision)) return fail(std::move(*error));
   }
   return decision;
+}
+
+Result<Document> parse_document(std::string_view body) {
+  const Result<rapidjson::Document> answer = parse_object(body);
+  if (!answer) return fail(answer.error());
+  Document document;
+  if (const Value* result = find(*answer, "result")) {
+    rapidjson::StringBuffer text;
+    rapidjson::Writer writer(text);
+    // Fails only where there is no room for it.
+    if (!result->Accept(writer)) return fail(Errc::opa_bad_answer, "\"result\" can't be written");
+    document.result.emplace(text.GetString(), text.GetSize());
+  }
+  return document;
 }
 
 std::string describe_refusal(int status, std::string_view body) {

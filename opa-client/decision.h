@@ -31,6 +31,14 @@ struct Decision {
 // (above 1 MiB); `detail` names the key or the byte.
 [[nodiscard]] Result<Decision> parse_answer(std::string_view body);
 
+// A document that was read.
+struct Document {
+  std::optional<std::string> result;  // as JSON; nullopt: undefined
+};
+
+// As strict as parse_answer() about JSON; the answer must be an object. The same errors.
+[[nodiscard]] Result<Document> parse_document(std::string_view body);
+
 // One line about an answer with a status other than 200: "500 internal_error: …" where the body is
 // OPA's error document, else the status alone. Holds bytes of the peer, at most 512.
 [[nodiscard]] std::string describe_refusal(int status, std::string_view body);

@@ -4,13 +4,36 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 namespace warder::opa {
+
+namespace {
+
+constexpr int kOk = 200;
+
+Result<Decision> to_decision(const Answer& answer) {
+  if (answer.status != kOk) {
+    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
+  }
+  return parse_answer(answer.body);
+}
+
+Result<Document> to_document(const Answer& answer) {
+  if (answer.status != kOk) {
+    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
+  }
+  return parse_document(answer.body);
+}
+
+}  // namespace
 
 // A question and where it is: waiting, in a slot, or over (then only its result may be due).
 class HttpCall final : public Call {
  public:
-  HttpCall(net::Loop& loop, HttpClient& client, std::string request, Client::Callback callback)
+  using Callback = std::variant<Client::Callback, Client::DocumentCallback>;
+
+  HttpCall(net::Loop& loop, HttpClient& client, std::string request, Callback callback)
       : client_(&client),
         request_(std::move(request)),
         callback_(std::move(callback)),
@@ -32,14 +55,18 @@ class HttpCall final : public Call {
     deadline_.stop();
   }
   // May destroy this call: to be called last.
-  void deliver(Result<Decision> result) {
-    const Client::Callback callback = std::move(callback_);
-    callback(std::move(result));
+  void deliver(const Result<Answer>& answer) {
+    const Callback callback = std::move(callback_);
+    if (const auto* decided = std::get_if<Client::Callback>(&callback)) {
+      (*decided)(answer.and_then(to_decision));
+    } else if (const auto* read = std::get_if<Client::DocumentCallback>(&callback)) {
+      (*read)(answer.and_then(to_document));
+    }
   }
 
   HttpClient* client_;  // nullptr once over
   std::string request_;
-  Client::Callback callback_;
+  Callback callback_;
   net::Timer deadline_;
   Slot* slot_ = nullptr;
   bool waiting_ = false;
@@ -72,7 +99,7 @@ class Slot final : private Connection::Listener {
     rest(client_.options_.idle_timeout);
     client_.on_vacancy();
   }
-  void on_answer(Answer answer) override { client_.on_answer(*this, answer); }
+  void on_answer(Answer answer) override { client_.on_answer(*this, std::move(answer)); }
   void on_connection_lost(Error error, bool stale) override {
     client_.on_lost(*this, std::move(error), stale);
   }
@@ -106,12 +133,10 @@ std::string build_request(const ClientOptions& options, const Query& query) {
       options.path, options.address.host_header, body.size(), body);
 }
 
-Result<Decision> to_decision(const Answer& answer) {
-  constexpr int kOk = 200;
-  if (answer.status != kOk) {
-    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
-  }
-  return parse_answer(answer.body);
+std::string build_read(const ClientOptions& options, std::string_view path) {
+  return fmt::format(
+      "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: warder\r\nAccept: application/json\r\n\r\n", path,
+      options.address.host_header);
 }
 
 }  // namespace
@@ -139,8 +164,16 @@ HttpClient::~HttpClient() {
 }
 
 std::unique_ptr<Call> HttpClient::ask(const Query& query, Callback callback) {
-  auto call =
-      std::make_unique<HttpCall>(loop_, *this, build_request(options_, query), std::move(callback));
+  return start(std::make_unique<HttpCall>(loop_, *this, build_request(options_, query),
+                                          std::move(callback)));
+}
+
+std::unique_ptr<Call> HttpClient::read(std::string_view path, DocumentCallback callback) {
+  return start(
+      std::make_unique<HttpCall>(loop_, *this, build_read(options_, path), std::move(callback)));
+}
+
+std::unique_ptr<Call> HttpClient::start(std::unique_ptr<HttpCall> call) {
   call->deadline_.start(options_.timeout);
   call->place_ = waiting_.insert(waiting_.end(), call.get());
   call->waiting_ = true;
@@ -246,7 +279,7 @@ void HttpClient::abandon(HttpCall& call) {
 
 void HttpClient::on_vacancy() { serve_waiting(); }
 
-void HttpClient::on_answer(Slot& slot, const Answer& answer) {
+void HttpClient::on_answer(Slot& slot, Answer answer) {
   HttpCall& call = *std::exchange(slot.call_, nullptr);
   call.slot_ = nullptr;
   call.leave();
@@ -260,7 +293,7 @@ void HttpClient::on_answer(Slot& slot, const Answer& answer) {
     remove(slot);
   }
   serve_waiting();
-  call.deliver(to_decision(answer));
+  call.deliver(std::move(answer));
 }
 
 void HttpClient::on_lost(Slot& slot, Error error, bool stale) {

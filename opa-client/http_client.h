@@ -3,6 +3,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/loop.h"
@@ -26,6 +27,8 @@ class HttpClient final : public Client {
   HttpClient& operator=(const HttpClient&) = delete;
 
   [[nodiscard]] std::unique_ptr<Call> ask(const Query& query, Callback callback) override;
+  [[nodiscard]] std::unique_ptr<Call> read(std::string_view path,
+                                           DocumentCallback callback) override;
 
  private:
   friend class HttpCall;
@@ -37,10 +40,11 @@ class HttpClient final : public Client {
 
   // From slots.
   void on_vacancy();
-  void on_answer(Slot& slot, const Answer& answer);
+  void on_answer(Slot& slot, Answer answer);
   void on_lost(Slot& slot, Error error, bool stale);
   void on_idle_timeout(Slot& slot);
 
+  [[nodiscard]] std::unique_ptr<Call> start(std::unique_ptr<HttpCall> call);
   void serve_waiting();
   [[nodiscard]] Slot* take_free_slot();
   void open_slot_for(HttpCall& call);

@@ -35,6 +35,45 @@ TEST_CASE_METHOD(ClientFixture, "client: a question and its answer", "[opa]") {
             std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
+TEST_CASE_METHOD(ClientFixture, "client: a document is read by GET", "[opa]") {
+  start(GENERATE(Kind::tcp, Kind::unix_socket));
+  server->on_request = [](Peer& peer) {
+    peer.send(response(R"({"decision_id":"d-7","result":["/usr/bin/curl", "\u20ac"]})"));
+  };
+  const auto asked = read("/v1/data/egress/binaries");
+  REQUIRE(asked->result->has_value());
+  CHECK((*asked->result)->result == "[\"/usr/bin/curl\",\"\xE2\x82\xAC\"]");
+  CHECK(server->requests.back() ==
+        "GET /v1/data/egress/binaries HTTP/1.1\r\nHost: " + server->address().host_header +
+            "\r\nUser-Agent: warder\r\n"
+            "Accept: application/json\r\n\r\n");
+
+  server->on_request = [](Peer& peer) { peer.send(response("{}")); };
+  const auto undefined = read("/health");
+  REQUIRE(undefined->result->has_value());
+  CHECK_FALSE((*undefined->result)->result);
+  // On the connection of the questions.
+  server->on_request = [](Peer& peer) { peer.send(response(kAllow)); };
+  CHECK(answer()->allowed());
+  CHECK(server->accepted == 1);
+}
+
+TEST_CASE_METHOD(ClientFixture, "client: a document that is none", "[opa]") {
+  start(Kind::tcp, {.timeout = milliseconds(100), .max_answer_bytes = 64});
+  std::string bytes;
+  server->on_request = [&](Peer& peer) { peer.send(bytes); };
+  const auto error_of = [&](std::string sent) {
+    bytes = std::move(sent);
+    return read("/v1/data/a")->error();
+  };
+  CHECK(error_of(response("[]")) == Errc::opa_bad_answer);
+  CHECK(error_of(response(R"({"result":1)")) == Errc::opa_not_json);
+  CHECK(error_of(response(R"({"result":1,"result":2})")) == Errc::opa_not_json);
+  CHECK(error_of(response(R"({"result":1})", "500 Internal Server Error")) == Errc::opa_status);
+  CHECK(error_of(response(R"({"result":")" + std::string(64, 'a') + "\"}")) == Errc::opa_too_large);
+  CHECK(error_of("") == Errc::opa_timeout);
+}
+
 struct Row {
   std::string bytes;
   bool close = false;

@@ -52,4 +52,15 @@ std::unique_ptr<Asked> ClientFixture::answer(const opa::Query& query) {
   return asked;
 }
 
+std::unique_ptr<Pending<opa::Document>> ClientFixture::read(const std::string& path) {
+  auto pending = std::make_unique<Pending<opa::Document>>();
+  pending->call = client->read(path, [into = pending.get()](Result<opa::Document> result) {
+    into->result = std::move(result);
+    ++into->answers;
+  });
+  CHECK(pending->answers == 0);
+  REQUIRE(run_until([&] { return pending->done(); }));
+  return pending;
+}
+
 }  // namespace warder::testing

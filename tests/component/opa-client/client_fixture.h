@@ -15,19 +15,23 @@ using Kind = opa::Address::Kind;
 
 constexpr std::string_view kAllow = R"({"result":{"allow":true}})";
 
-// A question and what became of it.
-struct Asked {
+// A question, or the reading of a document, and what became of it.
+template <class Value>
+struct Pending {
   std::unique_ptr<opa::Call> call;
-  std::optional<Result<opa::Decision>> result;
+  std::optional<Result<Value>> result;
   int answers = 0;
 
   [[nodiscard]] bool done() const { return result.has_value(); }
-  [[nodiscard]] bool allowed() const { return result && *result && (*result)->allow; }
   // The code of the error, nullopt where there is none.
   [[nodiscard]] std::optional<Errc> error() const {
     return result && !*result ? std::optional(result->error().code) : std::nullopt;
   }
   [[nodiscard]] std::string detail() const { return error() ? result->error().detail : ""; }
+};
+
+struct Asked : Pending<opa::Decision> {
+  [[nodiscard]] bool allowed() const { return result && *result && (*result)->allow; }
 };
 
 // A client, a scripted OPA and the loop of both.
@@ -45,6 +49,8 @@ class ClientFixture : public LoopFixture {
   [[nodiscard]] std::unique_ptr<Asked> ask(const opa::Query& query = {});
   // Asks and waits for the result.
   [[nodiscard]] std::unique_ptr<Asked> answer(const opa::Query& query = {});
+  // Reads a document and waits for it.
+  [[nodiscard]] std::unique_ptr<Pending<opa::Document>> read(const std::string& path);
 
   std::unique_ptr<ScriptedOpa> server;
   std::unique_ptr<opa::Client> client;

@@ -25,6 +25,8 @@ decision := {"allow": input.host == "api.example.com", "reason": input.binary} i
 
 plain := input.port == 443
 
+binaries := ["/usr/bin/curl"]
+
 conflict := 1 if input.port == 443
 
 conflict := 2 if input.host == "api.example.com"
@@ -106,6 +108,14 @@ TEST_CASE_METHOD(ClientFixture, "real OPA: what it says is understood", "[opa]")
     REQUIRE(undefined->result->has_value());
     CHECK((*undefined->result)->undefined);
     CHECK_FALSE(undefined->allowed());
+
+    const auto binaries = read("/v1/data/egress/binaries");
+    REQUIRE(binaries->result->has_value());
+    CHECK((*binaries->result)->result == R"(["/usr/bin/curl"])");
+    CHECK(read("/health")->result->has_value());
+    const auto absent = read("/v1/data/egress/absent");
+    REQUIRE(absent->result->has_value());
+    CHECK_FALSE((*absent->result)->result);
 
     options.path = "/v1/data/egress/plain";
     client = opa::make_client(loop(), options);

@@ -42,6 +42,11 @@ std::unique_ptr<opa::Call> GateOpa::ask(const opa::Query& query, Callback callba
   return std::make_unique<Asked<opa::Call, Result<opa::Decision>>>(calls, std::move(callback));
 }
 
+std::unique_ptr<opa::Call> GateOpa::read(std::string_view path, DocumentCallback callback) {
+  paths.emplace_back(path);
+  return std::make_unique<Asked<opa::Call, Result<opa::Document>>>(reads, std::move(callback));
+}
+
 std::unique_ptr<net::NameLookup> GateNames::start(const std::string& name, Callback callback) {
   names.push_back(name);
   return std::make_unique<Asked<net::NameLookup, Result<std::vector<net::IpAddress>>>>(

@@ -67,7 +67,11 @@ class GateOpa final : public opa::Client {
   GateQuestions<Result<opa::Decision>> calls;
   std::vector<opa::Query> queries;
 
+  GateQuestions<Result<opa::Document>> reads;
+  std::vector<std::string> paths;
+
   std::unique_ptr<opa::Call> ask(const opa::Query& query, Callback callback) override;
+  std::unique_ptr<opa::Call> read(std::string_view path, DocumentCallback callback) override;
 };
 
 class GateNames final : public net::NameResolver {
