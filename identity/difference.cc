@@ -20,6 +20,16 @@ bool has_role(const Process& process, Role role) {
   return std::find(process.roles.begin(), process.roles.end(), role) != process.roles.end();
 }
 
+// nullptr where none is, or other names were looked for.
+const std::string* lost_name(const Process& old, const Process& process) {
+  if (old.names_of != process.names_of) return nullptr;
+  const auto& names = process.names;
+  const auto lost = std::find_if(old.names.begin(), old.names.end(), [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) == names.end();
+  });
+  return lost == old.names.end() ? nullptr : &*lost;
+}
+
 std::optional<std::string> other_process(const Process& old, const Process& process) {
   if (old.start_time != process.start_time)
     return program(process) + " is another process than before";
@@ -30,6 +40,8 @@ std::optional<std::string> other_process(const Process& old, const Process& proc
     return program(process) + " has executed a program since";
   if (old.binary != process.binary || old.path != process.path)
     return program(process) + " has not the name any more that it had: " + old.path;
+  if (const std::string* lost = lost_name(old, process))
+    return program(process) + " has not the name any more that it had: " + *lost;
   if (old.roles == process.roles) return std::nullopt;
   const bool connected = has_role(process, Role::connector);
   if (connected != has_role(old, Role::connector))

@@ -32,7 +32,8 @@ class HostServices final : public Investigator {
         view_(std::move(kernel.view)),
         walk_(proc_root_.get()),
         counting_(kernel_holders(view_.get(), walk_, effort_)),
-        facts_(proc_root_.get(), sandboxes_->list(), FactsOptions{options.command_line}, &effort_),
+        facts_(proc_root_.get(), sandboxes_->list(),
+               FactsOptions{options.command_line, options.policy_paths}, &effort_),
         rights_(proc_root_.get()),
         investigator_(sockets_, holders(), facts_, rights_, Trace(options.trace), &effort_),
         quick_(sockets_.quick() && kernel.connectors && kernel.passes && !options.trace) {}

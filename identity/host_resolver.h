@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "identity/abilities.h"
+#include "identity/policy_paths.h"
 #include "identity/resolver.h"
 #include "identity/sandbox_spec.h"
 #include "net/address.h"
@@ -34,6 +35,8 @@ struct HostResolverOptions {
   };
   Lookup lookup = Lookup::automatic;
   bool command_line = false;  // read it
+  // Looked up for each caller; outlives the resolver. nullptr: there are none.
+  const PolicyPaths* policy_paths = nullptr;
   struct Hash {
     bool enabled = true;
     std::size_t max_bytes = std::size_t{1} << 30;  // of an image; above: no sha256

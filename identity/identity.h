@@ -35,6 +35,11 @@ struct Process {
   // The name a policy may rely on: `path` where, under a trusted root, it is the running image.
   std::optional<std::string> binary;
   std::string path;  // what /proc/<pid>/exe says, one kernel-added " (deleted)" stripped
+  // Those of the policy's paths (identity/policy_paths.h) that, under the root that gave `binary`,
+  // are the running image too, links followed. As the policy writes them, in its order. None
+  // without a `binary`.
+  std::vector<std::string> names;
+  std::uint64_t names_of = 0;  // the generation of that list; 0: there was none
   bool deleted = false;
   FileId image;                  // what runs
   std::uint64_t executions = 0;  // one more with each execve(2); 0 where the kernel was not asked

@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <string_view>
 #include <vector>
 
@@ -24,23 +23,6 @@ constexpr std::size_t kSlice = std::size_t{1} << 20;
 constexpr std::size_t kChunk = std::size_t{64} * 1024;
 constexpr std::size_t kThreads = 1024;
 constexpr std::size_t kMountTable = std::size_t{16} * 1024 * 1024;
-// A file system's clock moves every 10 ms at least (CONFIG_HZ); a few of these.
-constexpr std::int64_t kFresh = 100'000'000;
-
-std::int64_t nanoseconds(const statx_timestamp& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
-Result<FileState> state_of(int at, const char* path, int flags) {
-  struct statx info {};
-  if (::statx(at, path, flags | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &info) != 0)
-    return fail(from_errno(errno, "the image"));
-  return FileState{{makedev(info.stx_dev_major, info.stx_dev_minor), info.stx_ino},
-                   info.stx_size,
-                   nanoseconds(info.stx_mtime),
-                   nanoseconds(info.stx_ctime),
-                   S_ISREG(info.stx_mode)};
-}
 
 // proc_pid_mountinfo(5): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw". To open
 // a file on FUSE, or to ask for the kind of its file system, may wait for its owner for ever.
@@ -69,7 +51,7 @@ std::vector<std::string> exe_links(int proc_root, pid_t pid) {
 
 Result<net::UniqueFd> open_image(int proc_root, const std::string& link, const FileId& image,
                                  pid_t pid) {
-  const auto state = state_of(proc_root, link.c_str(), 0);
+  const auto state = file_state(proc_root, link.c_str(), 0, "the image");
   if (!state) return fail(state.error());
   if (state->id != image) return fail(Errc::system, "the process runs another image now");
   if (!state->regular) return fail(Errc::system, "the image is not a regular file");
@@ -83,23 +65,17 @@ Result<net::UniqueFd> open_image(int proc_root, const std::string& link, const F
 
 }  // namespace
 
-std::size_t FileStateHash::operator()(const FileState& state) const {
-  return std::hash<std::uint64_t>{}(state.id.inode ^ (state.id.device << 40U) ^
-                                    static_cast<std::uint64_t>(state.changed));
-}
-
 Result<FileState> image_state(int proc_root, pid_t pid) {
-  return state_of(proc_root, (std::to_string(pid) + "/exe").c_str(), 0);
+  return file_state(proc_root, (std::to_string(pid) + "/exe").c_str(), 0, "the image");
 }
 
 void ImageFile::DigestFree::operator()(evp_md_ctx_st* context) const { ::EVP_MD_CTX_free(context); }
 
 ImageFile::ImageFile(net::UniqueFd file, const FileState& state)
-    : file_(std::move(file)), state_(state), digest_(::EVP_MD_CTX_new()) {
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  fresh_ = state.changed > now.count() - kFresh;
-}
+    : file_(std::move(file)),
+      state_(state),
+      fresh_(changed_just_now(state)),
+      digest_(::EVP_MD_CTX_new()) {}
 
 Result<ImageFile> ImageFile::open(int proc_root, pid_t pid, const FileId& image,
                                   std::size_t max_bytes) {
@@ -111,7 +87,7 @@ Result<ImageFile> ImageFile::open(int proc_root, pid_t pid, const FileId& image,
   if (!file && file.error().code == Errc::not_found)
     return fail(Errc::not_found, "the process has ended");
   if (!file) return fail(std::move(file.error()));
-  const auto state = state_of(file->get(), "", AT_EMPTY_PATH);
+  const auto state = file_state(file->get(), "", AT_EMPTY_PATH, "the image");
   if (!state) return fail(state.error());
   struct statfs system {};
   if (::fstatfs(file->get(), &system) != 0) return fail(from_errno(errno, "the image"));
@@ -144,7 +120,7 @@ Result<std::optional<std::string>> ImageFile::read_slice() {
 }
 
 Result<std::optional<std::string>> ImageFile::finish() {
-  const auto now = state_of(file_.get(), "", AT_EMPTY_PATH);
+  const auto now = file_state(file_.get(), "", AT_EMPTY_PATH, "the image");
   if (!now) return fail(now.error());
   if (done_ != state_.size || *now != state_)
     return fail(Errc::system, "the image changed while it was read");

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "identity/file_state.h"
 #include "identity/identity.h"
 #include "net/result.h"
 #include "net/unique_fd.h"
@@ -14,20 +15,6 @@
 struct evp_md_ctx_st;
 
 namespace warder::identity {
-
-// A file as stat(2) showed it. Two equal ones have the same content, if the clock of the file
-// system moved between its changes.
-struct FileState {
-  FileId id;
-  std::uint64_t size = 0;
-  std::int64_t modified = 0, changed = 0;  // nanoseconds since 1970
-  bool regular = false;
-  friend bool operator==(const FileState&, const FileState&) = default;
-};
-
-struct FileStateHash {
-  std::size_t operator()(const FileState& state) const;
-};
 
 // What /proc/<pid>/exe leads to. No file system is asked for what the kernel has cached. Errors:
 // not_found when the process has ended (or its first thread: its others may show it), …

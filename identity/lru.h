@@ -36,6 +36,10 @@ class Lru {
   }
 
   [[nodiscard]] std::size_t size() const { return index_.size(); }
+  void clear() {
+    index_.clear();
+    order_.clear();
+  }
 
  private:
   using Order = std::list<std::pair<Key, Value>>;

@@ -143,10 +143,13 @@ Result<FileId> file_id(int at, const std::string& path) {
   return file_id_of(at, path.c_str(), 0, path);
 }
 
-Result<net::UniqueFd> open_in_root(int root, const std::string& path, PathLookup lookup) {
+Result<net::UniqueFd> open_in_root(int root, const std::string& path, PathLookup lookup,
+                                   Links links) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+  if (links == Links::last_kept) how.flags |= O_NOFOLLOW;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  if (links != Links::followed) how.resolve |= RESOLVE_NO_SYMLINKS;
   if (lookup == PathLookup::cached) how.resolve |= RESOLVE_CACHED;
   // openat2(2): EAGAIN is a rename somewhere on the system during the look-up; to be tried again.
   for (int attempt = 0;; ++attempt) {
@@ -158,8 +161,8 @@ Result<net::UniqueFd> open_in_root(int root, const std::string& path, PathLookup
   }
 }
 
-Result<FileId> file_id_in_root(int root, const std::string& path, PathLookup lookup) {
-  const auto fd = open_in_root(root, path, lookup);
+Result<FileId> file_id_in_root(int root, const std::string& path, PathLookup lookup, Links links) {
+  const auto fd = open_in_root(root, path, lookup, links);
   if (!fd) return fail(fd.error());
   return file_id_of(fd->get(), "", AT_EMPTY_PATH, path);
 }

@@ -45,13 +45,22 @@ namespace warder::identity {
 // (EAGAIN, or EINVAL before Linux 5.12).
 enum class PathLookup { whole, cached };
 
-// The file that `path` names below `root`, as a process with that root would see it; links in
-// `path` are an error (ELOOP): the kernel's name of a running image has none.
+// What becomes of symbolic links in a path. The kernel's name of a running image has none; people
+// write paths that have.
+enum class Links {
+  refused,    // ELOOP
+  last_kept,  // the last component may be one, and is what is found; others are ELOOP
+  followed,   // each of them below the same root
+};
+
+// The file that `path` names below `root`, as a process with that root would see it.
 [[nodiscard]] Result<FileId> file_id_in_root(int root, const std::string& path,
-                                             PathLookup lookup = PathLookup::whole);
+                                             PathLookup lookup = PathLookup::whole,
+                                             Links links = Links::refused);
 // The same, opened (O_PATH).
 [[nodiscard]] Result<net::UniqueFd> open_in_root(int root, const std::string& path,
-                                                 PathLookup lookup = PathLookup::whole);
+                                                 PathLookup lookup = PathLookup::whole,
+                                                 Links links = Links::refused);
 
 // At most the first `limit` bytes of a file. What goes beyond is left out.
 [[nodiscard]] Result<std::string> read_beginning(int at, const std::string& path,

@@ -88,7 +88,9 @@ ProcProcessFacts::ProcProcessFacts(int proc_root, const std::vector<Sandbox>& sa
       effort_(effort),
       roots_(proc_root, sandboxes, effort),
       known_(kKnownLimit),
-      ancestor_paths_(kAncestorPathLimit) {}
+      ancestor_paths_(kAncestorPathLimit) {
+  if (options.policy_paths != nullptr) names_.emplace(*options.policy_paths, effort);
+}
 
 Result<Vitals> ProcProcessFacts::vitals(const Holder& holder) {
   if (holder.kernel)
@@ -286,6 +288,14 @@ void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes
   if (known != nullptr &&
       (known->facts.start_time != process.start_time || known->facts.image != process.image))
     known = nullptr;
+  const int root = give_binary(process, roots, known);
+  if (root < 0 || !names_) return;
+  process.names = names_->of(root, process.image);
+  process.names_of = names_->generation();
+}
+
+// Under which root it is that; -1 where it has none.
+int ProcProcessFacts::give_binary(Process& process, const std::vector<int>& roots, Known* known) {
   int root = root_with(roots, process.path, process.image);
   if (root < 0 && known != nullptr) {
     // The kernel's text follows the file when it is moved or removed.
@@ -301,11 +311,13 @@ void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes
   if (known != nullptr) process.image_writable = writable(process, root, *known);
   // fs/d_path.c appends it to the name of a file that was removed; a file may be called so too.
   const std::string& path = process.path;
-  if (root >= 0 || path.size() <= kDeleted.size() || !path.ends_with(kDeleted)) return;
-  if (exists_in(roots, path)) return;
+  if (root >= 0 || path.size() <= kDeleted.size() || !path.ends_with(kDeleted)) return root;
+  if (exists_in(roots, path)) return root;
   process.deleted = true;
   process.path.resize(path.size() - kDeleted.size());
-  if (root_with(roots, process.path, process.image) >= 0) process.binary = process.path;
+  root = root_with(roots, process.path, process.image);
+  if (root >= 0) process.binary = process.path;
+  return root;
 }
 
 bool ProcProcessFacts::writable(const Process& process, int root, Known& known) {

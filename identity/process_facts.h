@@ -11,6 +11,8 @@
 #include "identity/holder_finder.h"
 #include "identity/identity.h"
 #include "identity/lru.h"
+#include "identity/path_names.h"
+#include "identity/policy_paths.h"
 #include "identity/proc_files.h"
 #include "identity/sandbox.h"
 #include "identity/trusted_roots.h"
@@ -32,13 +34,14 @@ class ProcessFacts {
   [[nodiscard]] virtual Result<Vitals> vitals(const Holder& holder) = 0;
   // Everything but the trusted name: `path` is the kernel's text as it stands.
   [[nodiscard]] virtual Result<Process> read(const Holder& holder) = 0;
-  // Sets `binary`, `deleted` and the final `path`, looking under the roots of the sandboxes that
-  // are among `scopes` (all of them when none is), then under our own.
+  // Sets `binary`, `deleted`, the final `path` and `names`, looking under the roots of the
+  // sandboxes that are among `scopes` (all of them when none is), then under our own.
   virtual void give_name(Process& process, std::span<const Scope> scopes) = 0;
 };
 
 struct FactsOptions {
-  bool command_line = false;  // read it
+  bool command_line = false;                  // read it
+  const PolicyPaths* policy_paths = nullptr;  // outlives the facts; nullptr: there are none
 };
 
 // From procfs, and from what the kernel said of a holder where it was asked. Belongs to one thread
@@ -98,6 +101,7 @@ class ProcProcessFacts final : public ProcessFacts {
   void name_ancestors(const KernelFacts& kernel, Process& process);
   [[nodiscard]] const std::optional<std::string>& path_of(const KernelTask& task);
   [[nodiscard]] std::optional<std::string> read_path_of(const KernelTask& task) const;
+  [[nodiscard]] int give_binary(Process& process, const std::vector<int>& roots, Known* known);
   [[nodiscard]] bool writable(const Process& process, int root, Known& known);
 
   struct AncestorPath {
@@ -117,6 +121,7 @@ class ProcProcessFacts final : public ProcessFacts {
   FactsOptions options_;
   Effort* effort_;
   TrustedRoots roots_;
+  std::optional<PathNames> names_;
   Lru<pid_t, Known> known_;
   Lru<KernelTask, AncestorPath, TaskHash> ancestor_paths_;
 };

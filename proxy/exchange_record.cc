@@ -37,6 +37,9 @@ opa::QueryProcess query_process(const identity::Process& process) {
   out.binary = process.binary;
   out.path = process.path;
   if (process.binary) out.names.push_back(*process.binary);
+  for (const std::string& name : process.names) {
+    if (name != process.binary) out.names.push_back(name);
+  }
   out.sha256 = process.sha256;
   for (const identity::Role role : process.roles) out.role.emplace_back(identity::name(role));
   out.deleted = process.deleted;

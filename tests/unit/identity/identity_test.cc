@@ -72,6 +72,21 @@ TEST_CASE("the names that are part of the outside", "[identity]") {
   CHECK(Scope{}.name() == "global");
 }
 
+TEST_CASE("a name that was lost between two looks is a change", "[identity]") {
+  Identity before = found({process(7, "/usr/bin/curl", kCurl)});
+  before.processes[0].names = {"/bin/curl", "/usr/bin/curl"};
+  before.processes[0].names_of = 3;
+  Identity now = before;
+  now.processes[0].names.push_back("/usr/local/bin/curl");
+  CHECK_FALSE(difference(before, now));
+  now.processes[0].names = {"/usr/bin/curl"};
+  CHECK(difference(before, now)->what ==
+        "process 7 (/usr/bin/curl) has not the name any more that it had: /bin/curl");
+  // Names that are not asked for any more are not lost.
+  now.processes[0].names_of = 4;
+  CHECK_FALSE(difference(before, now));
+}
+
 TEST_CASE("what changed between two looks is said", "[identity]") {
   const Identity before = found({process(7, "/usr/bin/curl", kCurl)});
   CHECK_FALSE(difference(before, before));

@@ -101,6 +101,30 @@ TEST_CASE("the kernel's mark of a removed file is taken off once, where it is on
   CHECK(odd.binary == "/usr/bin/odd (deleted)");
 }
 
+TEST_CASE("the policy's paths are looked up under the root that gives the name", "[identity]") {
+  Facts facts;
+  facts.tree.link("469/root/bin", "usr/bin");
+  facts.tree.link("self/root/bin", "usr/bin");
+  facts.tree.write("evil", "evil");
+  PolicyPaths paths;
+  (void)paths.set({"/bin/curl", "/usr/bin/curl"});
+  ProcProcessFacts reader(facts.root.get(), facts.sandboxes, {false, &paths});
+  const auto names = [&](const std::string& path, const std::string& image) {
+    Process process;
+    process.pid = 500;
+    process.path = path;
+    process.image = id_of(facts.tree.path(image));
+    reader.give_name(process, std::vector<Scope>{Scope{Scope::Kind::pid, 469, {}, 0}});
+    return process.names;
+  };
+  const std::vector<std::string> both{"/bin/curl", "/usr/bin/curl"};
+  CHECK(names("/usr/bin/curl", "469/root/usr/bin/curl") == both);
+  CHECK(names("/usr/bin/curl", "self/root/usr/bin/curl") == both);
+  // What has no name of its own gets none from the policy, even if it is such a file.
+  CHECK(names("/usr/bin/curl", "evil").empty());
+  CHECK(names("/tmp/mounted", "469/root/usr/bin/curl").empty());
+}
+
 TEST_CASE("a sandbox that has ended names nothing", "[identity]") {
   Facts facts;
   facts.tree.remove("469/stat");

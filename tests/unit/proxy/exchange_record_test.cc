@@ -76,6 +76,19 @@ TEST_CASE("what is known of a caller is asked with it") {
   CHECK_FALSE(process.ancestors_complete);
 }
 
+TEST_CASE("a caller's own name comes first, then the policy's names for it") {
+  identity::Identity identity = known();
+  identity.processes[0].names = {"/bin/curl", "/usr/bin/curl"};
+  const auto names = [&] {
+    return make_query(Subject{}, identity, connect_request()).identity.processes[0].names;
+  };
+  CHECK(names() == std::vector<std::string>{"/usr/bin/curl", "/bin/curl"});
+  identity.processes[0].names.clear();
+  CHECK(names() == std::vector<std::string>{"/usr/bin/curl"});
+  identity.processes[0].binary.reset();
+  CHECK(names().empty());
+}
+
 TEST_CASE("a hash is that of one program, also of one whose name can't be trusted") {
   identity::Identity identity = known();
   identity.processes[0].binary.reset();
