@@ -1,16 +1,14 @@
 #include "net/lookup.h"
 
-#include <ares.h>
-#include <sys/time.h>
-
 #include <algorithm>
-#include <mutex>
+#include <list>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
+#include "net/dns_channel.h"
+#include "net/name_cache.h"
 #include "net/timer.h"
 
 namespace warder::net {
@@ -20,19 +18,9 @@ using Addresses = std::vector<IpAddress>;
 
 // A domain name has at most 253 characters in text (RFC 1035, 3.1).
 constexpr std::size_t kMaxName = 253;
-// An answer over TCP could hold thousands of addresses.
-constexpr std::size_t kMaxAddresses = 64;
-
-Error lookup_error(int status, const std::string& name) {
-  std::string detail = name + ": " + ares_strerror(status);
-  switch (status) {
-    case ARES_ENODATA:
-    case ARES_ENOTFOUND:
-    case ARES_EBADNAME: return {Errc::name_not_found, 0, std::move(detail)};
-    case ARES_ETIMEOUT: return {Errc::timed_out, 0, std::move(detail)};
-    default: return {Errc::name_failed, 0, std::move(detail)};
-  }
-}
+constexpr std::chrono::seconds kNegativeTtl{2};
+// For each name that may be in flight, so many more may wait.
+constexpr std::size_t kWaitingPerInFlight = 4;
 
 // A last label of digits only, as in "0177.0.0.1" or "127.1", is meant as an address, and others
 // may read another one in it; c-ares takes the first for 177.0.0.1. No top-level domain is all
@@ -49,130 +37,109 @@ bool is_no_name(std::string_view name) {
          looks_like_address(name);
 }
 
-Addresses addresses_of(const ares_addrinfo& answer) {
-  Addresses addresses;
-  for (const auto* node = answer.nodes; node != nullptr; node = node->ai_next) {
-    const auto endpoint = Endpoint::from_sockaddr(node->ai_addr, node->ai_addrlen);
-    if (!endpoint || addresses.size() == kMaxAddresses) continue;
-    if (std::find(addresses.begin(), addresses.end(), endpoint->address) == addresses.end()) {
-      addresses.push_back(endpoint->address);
-    }
-  }
-  return addresses;
-}
-
 class Lookup;
-class CaresResolver;
+class CachingResolver;
 
-// What c-ares holds. c-ares 1.18 can't cancel one query, so that this outlives its lookup.
+// A name that is asked for, or will be.
 struct Query {
-  CaresResolver* resolver = nullptr;
-  Lookup* lookup = nullptr;  // null once nobody waits
+  CachingResolver& resolver;
+  std::string name;
+  std::list<Lookup*> wanted_by;
+  bool asked = false;
+  std::chrono::nanoseconds asked_at{0};
 };
 
 class Lookup {
  public:
-  Lookup(Loop& loop, std::string name, NameResolver::Callback callback)
-      : name_(std::move(name)),
-        callback_(std::move(callback)),
-        timer_(loop, [this] { report(); }) {}
+  Lookup(Loop& loop, NameResolver::Callback callback)
+      : callback_(std::move(callback)), timer_(loop, [this] { report(); }) {}
 
-  [[nodiscard]] const std::string& name() const { return name_; }
-
-  void wait(std::chrono::milliseconds timeout, CaresResolver& resolver, Query& query) {
-    resolver_ = &resolver;
+  void wait(std::chrono::milliseconds timeout, Query& query) {
     query_ = &query;
-    query.lookup = this;
+    place_ = query.wanted_by.insert(query.wanted_by.end(), this);
     timer_.start(timeout);
   }
 
   // The callback gets `result` from the timer: never on the stack of start() or of c-ares.
   void finish(Result<Addresses> result) {
-    detach();
+    leave();
     result_ = std::move(result);
     timer_.start(std::chrono::milliseconds(0));
   }
 
   void cancel() {
-    detach();
+    leave();
     timer_.stop();
   }
 
  private:
-  void detach();
+  void leave();
 
   void report() {
-    detach();
-    auto result = result_ ? std::move(*result_) : fail(Errc::timed_out, name_);
+    if (!result_) result_ = fail(Errc::timed_out, query_ != nullptr ? query_->name : "");
+    leave();
     const auto callback = std::move(callback_);
-    callback(std::move(result));
+    callback(std::move(*result_));
   }
 
-  std::string name_;
   NameResolver::Callback callback_;
-  CaresResolver* resolver_ = nullptr;
-  Query* query_ = nullptr;  // null when c-ares has answered, or was never asked
+  Query* query_ = nullptr;  // null when it is answered, or was never needed
+  std::list<Lookup*>::iterator place_;
   std::optional<Result<Addresses>> result_;
   Timer timer_;
 };
 
-class CaresResolver final : public NameResolver {
+class CachingResolver final : public NameResolver {
  public:
-  CaresResolver(Loop& loop, NameResolverOptions options)
-      : loop_(loop), options_(std::move(options)), tick_(loop, [this] {
-          ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-          arm();
-        }) {}
+  CachingResolver(Loop& loop, NameResolverOptions options, std::unique_ptr<DnsChannel> channel)
+      : loop_(loop),
+        options_(std::move(options)),
+        cache_(options_.cache_entries, options_.now),
+        channel_(std::move(channel)) {}
 
-  ~CaresResolver() override {
-    const auto waiting = std::exchange(lookups_, {});
-    for (Lookup* lookup : waiting) lookup->cancel();
-    // Calls back every query with ARES_EDESTRUCTION.
-    if (channel_ != nullptr) ares_destroy(channel_);
+  ~CachingResolver() override {
+    channel_.reset();
+    for (const auto& [name, query] : queries_) {
+      const std::list<Lookup*> waiting = query->wanted_by;
+      query->asked = true;  // so that the last to leave doesn't take it away
+      for (Lookup* lookup : waiting) lookup->cancel();
+    }
   }
-  CaresResolver(const CaresResolver&) = delete;
-  CaresResolver& operator=(const CaresResolver&) = delete;
-
-  Result<void> open();
+  CachingResolver(const CachingResolver&) = delete;
+  CachingResolver& operator=(const CachingResolver&) = delete;
 
   [[nodiscard]] std::unique_ptr<NameLookup> start(const std::string& name,
                                                   Callback callback) override;
-
-  void add(Lookup& lookup) { lookups_.insert(&lookup); }
-  void remove(Lookup& lookup) { lookups_.erase(&lookup); }
+  // Nobody wants it any more.
+  void abandoned(Query& query);
 
  private:
   class Owned;
-  struct Socket {
-    Handle<uv_poll_t> poll;
-    int events = 0;
-  };
 
-  void ask(Lookup& lookup);
-  void arm();
-  void watch_socket(int fd, int events);
-  void on_socket_ready(int fd, int status, int events);
-  static void on_poll(uv_poll_t* poll, int status, int events);
-  static void on_answer(void* query, int status, int timeouts, ares_addrinfo* answer);
+  void look_up(const std::string& name, Lookup& lookup);
+  void ask_next();
+  void on_answer(const std::string& name, const Result<DnsAnswer>& answer);
+  void remember(const Query& query, const Result<DnsAnswer>& answer);
 
   Loop& loop_;
-  NameResolverOptions options_;
-  ares_channel channel_ = nullptr;
-  std::size_t in_flight_ = 0;  // queries that c-ares holds, with those nobody waits for any more
-  std::unordered_map<int, Socket> sockets_;
-  std::unordered_set<Lookup*> lookups_;
-  Timer tick_;
+  const NameResolverOptions options_;
+  NameCache cache_;
+  std::unordered_map<std::string_view, std::unique_ptr<Query>> queries_;  // names are theirs
+  std::list<Query*> waiting_;                                             // of them, in order
+  std::size_t in_flight_ = 0;  // of them, with those nobody wants any more
+  bool asking_ = false;
+  std::unique_ptr<DnsChannel> channel_;
 };
 
-void Lookup::detach() {
-  if (query_ != nullptr) query_->lookup = nullptr;
-  query_ = nullptr;
-  if (resolver_ != nullptr) resolver_->remove(*this);
-  resolver_ = nullptr;
+void Lookup::leave() {
+  if (query_ == nullptr) return;
+  Query& query = *std::exchange(query_, nullptr);
+  query.wanted_by.erase(place_);
+  if (query.wanted_by.empty() && !query.asked) query.resolver.abandoned(query);
 }
 
 // The caller's end of a lookup.
-class CaresResolver::Owned final : public NameLookup {
+class CachingResolver::Owned final : public NameLookup {
  public:
   Owned(Loop& loop, std::unique_ptr<Lookup> lookup) : loop_(loop), lookup_(std::move(lookup)) {}
   ~Owned() override {
@@ -188,134 +155,91 @@ class CaresResolver::Owned final : public NameLookup {
   std::unique_ptr<Lookup> lookup_;
 };
 
-Result<void> CaresResolver::open() {
-  // Not thread-safe in 1.18 (ares_library_init(3)); every worker opens a resolver.
-  static std::once_flag initialised;
-  std::call_once(initialised, [] { ares_library_init(ARES_LIB_INIT_ALL); });
-
-  if (!options_.server.empty() && !Endpoint::parse(options_.server)) {
-    return fail(Errc::bad_config, "not address:port: " + options_.server);
-  }
-  ares_options wanted{};
-  // No search list: what was approved is what is asked for. HOSTALIASES would rename it too.
-  wanted.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
-  std::string files_then_dns = "fb";
-  wanted.lookups = files_then_dns.data();
-  // Two tries, the second twice as long: both end within the deadline of the whole.
-  wanted.timeout = static_cast<int>(std::max<std::int64_t>(options_.timeout.count() * 3 / 10, 1));
-  wanted.tries = 2;
-  wanted.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
-    static_cast<CaresResolver*>(self)->watch_socket(
-        fd, (readable != 0 ? UV_READABLE : 0) | (writable != 0 ? UV_WRITABLE : 0));
-  };
-  wanted.sock_state_cb_data = this;
-  int status = ares_init_options(&channel_, &wanted,
-                                 ARES_OPT_FLAGS | ARES_OPT_LOOKUPS | ARES_OPT_TIMEOUTMS |
-                                     ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-  if (status == ARES_SUCCESS && !options_.server.empty()) {
-    status = ares_set_servers_ports_csv(channel_, options_.server.c_str());
-  }
-  if (status != ARES_SUCCESS) {
-    return fail(Errc::system, std::string("opening the name resolver: ") + ares_strerror(status));
-  }
-  return {};
-}
-
-std::unique_ptr<NameLookup> CaresResolver::start(const std::string& name, Callback callback) {
-  auto lookup = std::make_unique<Lookup>(loop_, name, std::move(callback));
+std::unique_ptr<NameLookup> CachingResolver::start(const std::string& name, Callback callback) {
+  auto lookup = std::make_unique<Lookup>(loop_, std::move(callback));
   if (const auto literal = IpAddress::parse(name)) {
     lookup->finish(Addresses{*literal});
   } else if (is_no_name(name)) {
     lookup->finish(fail(Errc::name_not_found, name + ": not a domain name"));
-  } else if (in_flight_ >= options_.max_in_flight) {
-    lookup->finish(fail(Errc::overloaded, "too many lookups in flight"));
   } else {
-    ask(*lookup);
+    look_up(name, *lookup);
   }
   return std::make_unique<Owned>(loop_, std::move(lookup));
 }
 
-void CaresResolver::ask(Lookup& lookup) {
-  auto query = std::make_unique<Query>();
-  query->resolver = this;
-  add(lookup);
-  lookup.wait(options_.timeout, *this, *query);
-  ++in_flight_;
-  ares_addrinfo_hints hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  // May call back before it returns (names of /etc/hosts).
-  ares_getaddrinfo(channel_, lookup.name().c_str(), nullptr, &hints, &on_answer, query.release());
-  arm();
-}
-
-void CaresResolver::on_answer(void* arg, int status, int /*timeouts*/, ares_addrinfo* answer) {
-  const std::unique_ptr<Query> query(static_cast<Query*>(arg));
-  const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned(answer,
-                                                                           &ares_freeaddrinfo);
-  --query->resolver->in_flight_;
-  Lookup* lookup = query->lookup;
-  if (lookup == nullptr) return;
-  if (status != ARES_SUCCESS) return lookup->finish(fail(lookup_error(status, lookup->name())));
-  auto addresses = answer == nullptr ? Addresses{} : addresses_of(*answer);
-  if (addresses.empty()) {
-    return lookup->finish(fail(lookup_error(ARES_ENODATA, lookup->name())));
+void CachingResolver::look_up(const std::string& name, Lookup& lookup) {
+  if (const NameCache::Answer* known = cache_.find(name)) {
+    options_.on_lookup(LookupSource::cached);
+    return lookup.finish(*known);
   }
-  lookup->finish(std::move(addresses));
-}
-
-void CaresResolver::arm() {
-  if (in_flight_ == 0) return tick_.stop();
-  timeval most{1, 0};
-  timeval next{};
-  ares_timeout(channel_, &most, &next);
-  tick_.start(std::chrono::milliseconds(next.tv_sec * 1000 + next.tv_usec / 1000 + 1));
-}
-
-// Called by c-ares; with no events just before it closes the descriptor.
-void CaresResolver::watch_socket(int fd, int events) {
-  if (events == 0) {
-    sockets_.erase(fd);
-    return;
+  if (const auto query = queries_.find(name); query != queries_.end()) {
+    options_.on_lookup(LookupSource::joined);
+    return lookup.wait(options_.timeout, *query->second);
   }
-  Socket& socket = sockets_[fd];
-  socket.events = events;
-  if (!socket.poll) {
-    auto raw = std::make_unique<uv_poll_t>();
-    if (uv_poll_init(loop_.uv(), raw.get(), fd) != 0) {
-      // Out of memory or of epoll watches: nothing is heard from this socket, and time runs out.
-      sockets_.erase(fd);
-      return;
-    }
-    socket.poll.reset(raw.release());
-    socket.poll->data = this;
+  if (waiting_.size() >= kWaitingPerInFlight * options_.max_in_flight) {
+    options_.on_lookup(LookupSource::refused);
+    return lookup.finish(fail(Errc::overloaded, "too many names are being looked up"));
   }
-  uv_poll_start(socket.poll.get(), events, &CaresResolver::on_poll);
+  options_.on_lookup(LookupSource::asked);
+  auto query = std::unique_ptr<Query>(new Query{*this, name, {}, false, {}});
+  lookup.wait(options_.timeout, *query);
+  waiting_.push_back(query.get());
+  const std::string_view key = query->name;
+  queries_.emplace(key, std::move(query));
+  ask_next();
 }
 
-void CaresResolver::on_poll(uv_poll_t* poll, int status, int events) {
-  uv_os_fd_t fd = -1;
-  if (uv_fileno(reinterpret_cast<uv_handle_t*>(poll), &fd) != 0) return;
-  static_cast<CaresResolver*>(poll->data)->on_socket_ready(fd, status, events);
+void CachingResolver::ask_next() {
+  // An answer that comes at once would have this function call itself for each name that waits.
+  if (std::exchange(asking_, true)) return;
+  while (!waiting_.empty() && in_flight_ < options_.max_in_flight) {
+    Query& query = *waiting_.front();
+    waiting_.pop_front();
+    query.asked = true;
+    query.asked_at = cache_.now();
+    ++in_flight_;
+    const std::string name = query.name;
+    channel_->ask(name, [this, name](const Result<DnsAnswer>& answer) { on_answer(name, answer); });
+  }
+  asking_ = false;
 }
 
-void CaresResolver::on_socket_ready(int fd, int status, int events) {
-  // An error (libuv says UV_EBADF for EPOLLERR) shows when c-ares uses the socket.
-  const bool readable = status < 0 || (events & UV_READABLE) != 0;
-  const bool writable = status < 0 || (events & UV_WRITABLE) != 0;
-  ares_process_fd(channel_, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
-  // libuv stopped watching on the error; c-ares may keep the socket.
-  const auto kept = sockets_.find(fd);
-  if (status < 0 && kept != sockets_.end()) watch_socket(fd, kept->second.events);
-  arm();
+void CachingResolver::on_answer(const std::string& name, const Result<DnsAnswer>& answer) {
+  const auto found = queries_.find(name);
+  const std::unique_ptr<Query> query = std::move(found->second);
+  queries_.erase(found);
+  --in_flight_;
+  remember(*query, answer);
+  while (!query->wanted_by.empty()) {
+    Lookup& lookup = *query->wanted_by.front();
+    lookup.finish(answer ? Result<Addresses>(answer->addresses) : fail(answer.error()));
+  }
+  ask_next();
+}
+
+void CachingResolver::remember(const Query& query, const Result<DnsAnswer>& answer) {
+  using std::chrono::milliseconds;
+  // Counted from the question: the answer left the server later than that.
+  if (answer) {
+    const auto ttl = std::min<milliseconds>(answer->ttl, options_.max_ttl);
+    cache_.remember(query.name, answer->addresses, query.asked_at + ttl);
+  } else if (answer.error().code == Errc::name_not_found) {
+    const auto ttl = std::min<milliseconds>(kNegativeTtl, options_.max_ttl);
+    cache_.remember(query.name, fail(answer.error()), query.asked_at + ttl);
+  }
+}
+
+void CachingResolver::abandoned(Query& query) {
+  waiting_.remove(&query);
+  queries_.erase(queries_.find(query.name));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<NameResolver>> make_name_resolver(Loop& loop, NameResolverOptions options) {
-  auto resolver = std::make_unique<CaresResolver>(loop, std::move(options));
-  if (auto opened = resolver->open(); !opened) return fail(std::move(opened.error()));
-  return resolver;
+  auto channel = make_dns_channel(loop, {options.timeout, options.server});
+  if (!channel) return fail(std::move(channel.error()));
+  return std::make_unique<CachingResolver>(loop, std::move(options), std::move(*channel));
 }
 
 }  // namespace warder::net

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "net/address.h"
+#include "net/clock.h"
 #include "net/loop.h"
 #include "net/result.h"
 
@@ -25,20 +26,35 @@ class NameResolver {
   using Callback = std::function<void(Result<std::vector<IpAddress>>)>;
 
   virtual ~NameResolver() = default;
-  // `name` is copied. The callback runs once, never before start() has returned, and may destroy
-  // the lookup. Errors: name_not_found, name_failed, timed_out, overloaded (too many in flight).
+  // `name` is copied; it is in canonical form (lower case, no trailing dot), or it is another name.
+  // The callback runs once, never before start() has returned, and may destroy the lookup. Errors:
+  // name_not_found, name_failed, timed_out, overloaded (too many names in flight and waiting).
   [[nodiscard]] virtual std::unique_ptr<NameLookup> start(const std::string& name,
                                                           Callback callback) = 0;
 };
 
-struct NameResolverOptions {
-  std::chrono::milliseconds timeout{5000};  // of one lookup as a whole
-  std::size_t max_in_flight = 256;
-  // "address:port" of the only server to ask; empty: those of resolv.conf(5).
-  std::string server;
+// Where the answer to a lookup comes from; addresses in text come from nowhere.
+enum class LookupSource {
+  asked,    // a query of its own, of DNS or of /etc/hosts
+  joined,   // a query for the same name that was under way
+  cached,   // an answer from before
+  refused,  // nowhere: overloaded
 };
 
-// c-ares, A and AAAA, /etc/hosts first, no search list. Destroying it cancels what is in flight.
+struct NameResolverOptions {
+  std::chrono::milliseconds timeout{5000};  // of one lookup as a whole
+  std::size_t max_in_flight = 256;          // names asked for at once; the next ones wait
+  // "address:port" of the only server to ask; empty: those of resolv.conf(5).
+  std::string server;
+  std::size_t cache_entries = 4096;
+  std::chrono::milliseconds max_ttl{300000};                          // 0: nothing is cached
+  std::function<void(LookupSource)> on_lookup = [](LookupSource) {};  // for counting
+  Clock now = boot_time;                                              // of the cache
+};
+
+// Asks once for a name that several want, by DnsChannel, and keeps answers no longer than their
+// TTL. That there is no such name is kept for two seconds at most, since c-ares doesn't tell the
+// SOA's minimum (RFC 2308); any other failure is not kept. Destroying it cancels what is in flight.
 [[nodiscard]] Result<std::unique_ptr<NameResolver>> make_name_resolver(Loop& loop,
                                                                        NameResolverOptions options);
 

@@ -1,6 +1,5 @@
 #include "opa-client/answer_reuse.h"
 
-#include <ctime>
 #include <iterator>
 #include <utility>
 
@@ -29,13 +28,7 @@ nanoseconds age_of(const Decision& decision, std::chrono::milliseconds most) {
 
 }  // namespace
 
-nanoseconds boot_time() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);  // fails for clocks that don't exist only
-  return std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec);
-}
-
-AnswerReuse::AnswerReuse(ReuseOptions options, Clock now)
+AnswerReuse::AnswerReuse(ReuseOptions options, net::Clock now)
     : options_(options), now_(std::move(now)) {}
 
 void AnswerReuse::remember(const std::string& key, const Decision& decision) {

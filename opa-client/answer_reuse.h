@@ -2,19 +2,16 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
+#include "net/clock.h"
 #include "opa-client/decision.h"
 
 namespace warder::opa {
-
-// CLOCK_BOOTTIME: goes on while the machine sleeps, and nobody sets it.
-[[nodiscard]] std::chrono::nanoseconds boot_time();
 
 struct ReuseOptions {
   std::chrono::milliseconds max_age;  // whatever an answer says; 0: nothing is reused
@@ -29,9 +26,7 @@ struct ReuseOptions {
 // A plain object of one thread.
 class AnswerReuse {
  public:
-  using Clock = std::function<std::chrono::nanoseconds()>;
-
-  explicit AnswerReuse(ReuseOptions options, Clock now = boot_time);
+  explicit AnswerReuse(ReuseOptions options, net::Clock now = net::boot_time);
   AnswerReuse(const AnswerReuse&) = delete;
   AnswerReuse& operator=(const AnswerReuse&) = delete;
   ~AnswerReuse() = default;
@@ -57,7 +52,7 @@ class AnswerReuse {
   void erase(Order::iterator entry);
 
   const ReuseOptions options_;
-  const Clock now_;
+  const net::Clock now_;
   Order order_;                                                  // the last used first
   std::unordered_map<std::string_view, Order::iterator> index_;  // keys are those of the entries
   std::size_t bytes_ = 0;

@@ -87,7 +87,10 @@ struct Config {
   } tunnels;
 
   struct Dns {
-    std::string server;  // empty: resolv.conf(5)
+    std::string server;                // empty: resolv.conf(5)
+    std::size_t cache_entries = 4096;  // per worker
+    std::chrono::milliseconds max_ttl{300000};
+    std::size_t max_in_flight = 256;  // per worker
   } dns;
 
   std::size_t workers = 0;  // 0: auto, one per core this process may use

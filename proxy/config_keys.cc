@@ -289,6 +289,14 @@ constexpr std::array kKeys{
         "timeouts.linger", "How long a refused client may go on writing."),
     text_key<&C::dns, &C::Dns::server, read_dns_server>(
         "dns.server", "The only DNS server to ask, as `address:port`; empty: resolv.conf(5)."),
+    size_key<&C::dns, &C::Dns::cache_entries, 1, 1'048'576>(
+        "dns.cache_entries", "Names whose addresses are kept, per worker."),
+    duration_key<&C::dns, &C::Dns::max_ttl, kDay, 0>(
+        "dns.max_ttl",
+        "The longest time for which an answer is kept, if its own TTL is longer; `0s`: none is."),
+    size_key<&C::dns, &C::Dns::max_in_flight, 1, 65535>(
+        "dns.max_in_flight",
+        "Names asked for at once, per worker. Four times as many may wait; above: `overloaded`."),
     reauthorize_key(),
     duration_key<&C::tunnels, &C::Tunnels::identity_check>(
         "tunnels.identity_check",

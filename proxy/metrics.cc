@@ -102,6 +102,17 @@ struct Metrics::Families {
                                     .Help("Requests for which an answer from before still held.")
                                     .Register(registry)
                                     .Add({});
+  prometheus::Family<prometheus::Counter>& names =
+      BuildCounter()
+          .Name("warder_dns_lookups_total")
+          .Help(
+              "Names to be resolved, by where the answer was to come from: a query of their own, "
+              "one under way, the cache, or nowhere because too many waited.")
+          .Register(registry);
+  prometheus::Counter& names_asked = names.Add({{"source", "asked"}});
+  prometheus::Counter& names_joined = names.Add({{"source", "joined"}});
+  prometheus::Counter& names_cached = names.Add({{"source", "cached"}});
+  prometheus::Counter& names_refused = names.Add({{"source", "refused"}});
   prometheus::Gauge& connections = BuildGauge()
                                        .Name("warder_connections")
                                        .Help("Client connections open now.")
@@ -177,6 +188,16 @@ void Metrics::set_abilities(const identity::Abilities& abilities) {
 void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }
 
 void Metrics::count_reused_answer() { families_->reused.Increment(); }
+
+void Metrics::count_name_lookup(net::LookupSource source) {
+  switch (source) {
+    case net::LookupSource::asked: return families_->names_asked.Increment();
+    case net::LookupSource::joined: return families_->names_joined.Increment();
+    case net::LookupSource::cached: return families_->names_cached.Increment();
+    case net::LookupSource::refused: return families_->names_refused.Increment();
+  }
+}
+
 void Metrics::connection_opened() { families_->connections.Increment(); }
 void Metrics::connection_closed() { families_->connections.Decrement(); }
 void Metrics::tunnel_opened() { families_->tunnels.Increment(); }

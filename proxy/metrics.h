@@ -8,6 +8,7 @@
 
 #include "identity/abilities.h"
 #include "identity/identity.h"
+#include "net/lookup.h"
 #include "proxy/record.h"
 
 namespace warder::proxy {
@@ -28,6 +29,7 @@ class Metrics {
   void set_abilities(const identity::Abilities& abilities);
   void observe_opa(std::chrono::microseconds took);
   void count_reused_answer();
+  void count_name_lookup(net::LookupSource source);
   void connection_opened();
   void connection_closed();
   void tunnel_opened();

@@ -24,6 +24,19 @@ opa::ClientOptions opa_options(const Shared& shared) {
   return options;
 }
 
+net::NameResolverOptions dns_options(const Shared& shared) {
+  net::NameResolverOptions options;
+  options.timeout = shared.config.timeouts.dns;
+  options.server = shared.config.dns.server;
+  options.max_in_flight = shared.config.dns.max_in_flight;
+  options.cache_entries = shared.config.dns.cache_entries;
+  options.max_ttl = shared.config.dns.max_ttl;
+  options.on_lookup = [&metrics = shared.metrics](net::LookupSource source) {
+    metrics.count_name_lookup(source);
+  };
+  return options;
+}
+
 }  // namespace
 
 Worker::Worker(const Shared& shared)
@@ -37,10 +50,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared,
 }
 
 Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
-  net::NameResolverOptions dns;
-  dns.timeout = shared_.config.timeouts.dns;
-  dns.server = shared_.config.dns.server;
-  auto names = net::make_name_resolver(loop_, dns);
+  auto names = net::make_name_resolver(loop_, dns_options(shared_));
   if (!names) return fail(names.error());
   names_ = std::move(*names);
   Result<tls::ClientHelloParser> hellos = tls::ClientHelloParser::create();

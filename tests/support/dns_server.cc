@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <string_view>
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t kHeader = 12;
 constexpr unsigned kTypeA = 1;
+constexpr char kTypeCname = 5;
 constexpr unsigned kTypeAaaa = 28;
 constexpr char kServFail = 2;
 constexpr char kNxDomain = 3;
@@ -29,12 +31,25 @@ std::string question_name(std::string_view query, std::size_t& offset) {
   }
 }
 
-void append_record(std::string& reply, const net::IpAddress& address) {
-  const auto type = static_cast<char>(address.is_v4() ? kTypeA : kTypeAaaa);
-  const auto length = static_cast<char>(address.size());
-  // A pointer to the question's name, class IN, a TTL of one second.
-  reply += {'\xc0', static_cast<char>(kHeader), 0, type, 0, 1, 0, 0, 0, 1, 0, length};
-  for (std::size_t i = 0; i < address.size(); ++i) reply += static_cast<char>(address.bytes()[i]);
+std::string wire_name(std::string_view name) {
+  std::string wire;
+  while (!name.empty()) {
+    const std::string_view label = name.substr(0, name.find('.'));
+    wire += static_cast<char>(label.size());
+    wire += label;
+    name.remove_prefix(std::min(name.size(), label.size() + 1));
+  }
+  return wire + '\0';
+}
+
+// Class IN.
+void append_record(std::string& reply, const std::string& owner, char type, unsigned ttl,
+                   const std::string& data) {
+  reply += owner;
+  reply += {0, type, 0, 1};
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) reply += static_cast<char>(ttl >> shift);
+  reply += {0, static_cast<char>(data.size())};
+  reply += data;
 }
 
 }  // namespace
@@ -61,6 +76,11 @@ void DnsServer::on_ready(net::FdWatcher& /*watcher*/, net::Readiness /*readiness
   if (!reply.empty()) ::sendto(fd_.get(), reply.data(), reply.size(), 0, address, length);
 }
 
+unsigned DnsServer::ttl_of(const std::string& name) const {
+  const auto found = ttls.find(name);
+  return found == ttls.end() ? 1 : found->second;
+}
+
 std::string DnsServer::answer(const std::string& query) {
   std::size_t offset = kHeader;
   const std::string name = question_name(query, offset);
@@ -68,12 +88,22 @@ std::string DnsServer::answer(const std::string& query) {
   asked.push_back((type == kTypeA ? "A " : "AAAA ") + name);
   if (silent.contains(name)) return {};
   std::string reply = query.substr(0, offset + 4);
-  const auto known = names.find(name);
   char count = 0;
+  std::string owner{'\xc0', static_cast<char>(kHeader)};  // a pointer to the question's name
+  std::string target = name;
+  if (const auto alias = aliases.find(name); alias != aliases.end()) {
+    target = alias->second;
+    append_record(reply, owner, kTypeCname, ttl_of(name), wire_name(target));
+    owner = wire_name(target);
+    ++count;
+  }
+  const auto known = names.find(target);
   if (known != names.end()) {
     for (const auto& address : known->second) {
       if (address.is_v4() != (type == kTypeA)) continue;
-      append_record(reply, address);
+      const auto* bytes = reinterpret_cast<const char*>(address.bytes());
+      append_record(reply, owner, static_cast<char>(type), ttl_of(target),
+                    std::string(bytes, address.size()));
       ++count;
     }
   }

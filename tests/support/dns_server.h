@@ -23,13 +23,16 @@ class DnsServer final : private net::FdWatcher::Listener {
   [[nodiscard]] std::string address() const { return at_.text(); }
 
   std::map<std::string, std::vector<net::IpAddress>> names;
-  std::set<std::string> silent;    // asked for, never answered
-  std::set<std::string> failing;   // SERVFAIL
-  std::vector<std::string> asked;  // "A example.test", "AAAA example.test"
+  std::map<std::string, unsigned> ttls;        // in seconds, of records and aliases; else 1
+  std::map<std::string, std::string> aliases;  // CNAMEs, each to a name of `names`
+  std::set<std::string> silent;                // asked for, never answered
+  std::set<std::string> failing;               // SERVFAIL
+  std::vector<std::string> asked;              // "A example.test", "AAAA example.test"
 
  private:
   void on_ready(net::FdWatcher& watcher, net::Readiness readiness) override;
   [[nodiscard]] std::string answer(const std::string& query);
+  [[nodiscard]] unsigned ttl_of(const std::string& name) const;
 
   net::UniqueFd fd_;
   net::Endpoint at_;

@@ -110,25 +110,14 @@ TEST_CASE_METHOD(LookupFixture, "Lookup of a server that is not there fails at o
 
 TEST_CASE_METHOD(LookupFixture, "Lookup has one deadline") {
   server.silent.insert("silent.test");
-  reopen({milliseconds(100), 256, {}});
+  NameResolverOptions hasty;
+  hasty.timeout = milliseconds(100);
+  reopen(hasty);
   const auto before = std::chrono::steady_clock::now();
   CHECK(resolve("silent.test").error().code == Errc::timed_out);
   CHECK(std::chrono::steady_clock::now() - before < milliseconds(1000));
   server.names["fine.test"] = {ip("192.0.2.1")};
   CHECK(resolve("fine.test").has_value());
-}
-
-TEST_CASE_METHOD(LookupFixture, "Lookup bounds what is in flight") {
-  server.silent.insert("silent.test");
-  reopen({milliseconds(300), 2, {}});
-  std::vector<Errc> ends;
-  std::vector<std::unique_ptr<NameLookup>> lookups;
-  for (int i = 0; i < 3; ++i) {
-    lookups.push_back(resolver->start(
-        "silent.test", [&](const Answer& given) { ends.push_back(given.error().code); }));
-  }
-  REQUIRE(run_until([&] { return ends.size() == 3; }));
-  CHECK(ends == std::vector<Errc>{Errc::overloaded, Errc::timed_out, Errc::timed_out});
 }
 
 TEST_CASE_METHOD(LookupFixture, "Lookup that is destroyed never calls back") {
@@ -138,7 +127,7 @@ TEST_CASE_METHOD(LookupFixture, "Lookup that is destroyed never calls back") {
   for (const auto* name : {"silent.test", "fine.test", "localhost", "192.0.2.1"}) {
     const auto dropped = resolver->start(name, [&](const Answer&) { called = true; });
   }
-  auto asked = resolver->start("fine.test", [&](const Answer&) { called = true; });
+  auto asked = resolver->start("other.test", [&](const Answer&) { called = true; });
   // The sixth question is still to come, and with it the answer that would complete this lookup.
   REQUIRE(run_until([&] { return server.asked.size() == 5; }));
   asked.reset();

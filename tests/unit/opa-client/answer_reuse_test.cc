@@ -151,9 +151,9 @@ TEST_CASE("reuse: memory is bounded", "[opa]") {
 }
 
 TEST_CASE("reuse: the clock goes on", "[opa]") {
-  const auto before = boot_time();
+  const auto before = net::boot_time();
   CHECK(before > 0ns);
-  CHECK(boot_time() >= before);
+  CHECK(net::boot_time() >= before);
 }
 
 }  // namespace

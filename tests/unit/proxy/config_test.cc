@@ -32,7 +32,7 @@ identity:
 guard: { allow_loopback: true, always_blocked: [203.0.113.0/24] }
 limits: { connections: 100, connections_per_client: 10, connections_per_identity: 11, head_bytes: 8192, log_queue: 5 }
 timeouts: { head: 1s, dns: 2s, connect: 3s, idle: 2h, drain: 4m, linger: 1s }
-dns: { server: "127.0.0.1:53" }
+dns: { server: "127.0.0.1:53", cache_entries: 12, max_ttl: 0s, max_in_flight: 3 }
 workers: 3
 log: { level: warn, format: text }
 )";
@@ -80,6 +80,9 @@ TEST_CASE("every key of a file arrives") {
   CHECK(config->timeouts.idle == 2h);
   CHECK(config->timeouts.drain == 4min);
   CHECK(config->dns.server == "127.0.0.1:53");
+  CHECK(config->dns.cache_entries == 12);
+  CHECK(config->dns.max_ttl == 0ms);
+  CHECK(config->dns.max_in_flight == 3);
   CHECK(config->workers == 3);
   CHECK(config->log.level == LogLevel::warn);
   CHECK(config->log.format == LogFormat::text);
