@@ -72,8 +72,6 @@ class Server {
     shared_.emplace(Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_,
                            pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
-    // Only now are all the ports known, and no worker runs yet.
-    guard_ = AddressGuard(guard_options(*opa_address));
     opa::ClientOptions probe;
     probe.address = *opa_address;
     probe.path = config_.opa.path;
@@ -82,6 +80,8 @@ class Server {
     opa_ = opa::make_client(loop_, probe);
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
     if (Result<void> admin = open_admin(); !admin) return admin;
+    // Only now are all the ports known, and no worker runs yet.
+    guard_ = AddressGuard(guard_options(*opa_address));
     return open_signals();
   }
 
@@ -165,8 +165,10 @@ class Server {
     options.allow_loopback = config_.guard.allow_loopback;
     options.always_blocked = config_.guard.always_blocked;
     options.own_listeners = listen_;
-    if (config_.admin && config_.admin->endpoint) {
-      options.own_listeners.push_back(*config_.admin->endpoint);
+    if (admin_) {
+      if (const auto at = net::Endpoint::parse(admin_->address())) {
+        options.own_listeners.push_back(*at);
+      }
     }
     if (opa_address.kind == opa::Address::Kind::tcp) {
       options.own_listeners.push_back(opa_address.endpoint);

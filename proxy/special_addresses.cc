@@ -25,6 +25,7 @@ constexpr AddressKind kProtocol{AddressClass::special, "a protocol assignment ad
 constexpr AddressKind kDocumentation{AddressClass::special, "a documentation address"};
 constexpr AddressKind kBenchmark{AddressClass::special, "a benchmarking address"};
 constexpr AddressKind kReserved{AddressClass::special, "a reserved address"};
+constexpr AddressKind kSegment{AddressClass::special, "a segment identifier (SRv6)"};
 constexpr AddressKind kDiscard{AddressClass::special, "a discard-only address"};
 
 // The first row that contains the address counts: exceptions stand before their range.
@@ -81,6 +82,7 @@ constexpr std::array kRows{
     Row{"2001::/23", kProtocol},
     Row{"2001:db8::/32", kDocumentation},
     Row{"3fff::/20", kDocumentation},
+    Row{"5f00::/16", kSegment},
     // The only range from which global unicast addresses are given out.
     Row{"2000::/3", kGlobal},
     Row{"::/0", kReserved},
@@ -101,12 +103,28 @@ const std::vector<Parsed>& table() {
   return parsed;
 }
 
-net::IpAddress ipv4_at(const net::IpAddress& address, std::size_t offset, std::uint8_t flip) {
+net::IpAddress ipv4_at(const net::IpAddress& address, std::size_t offset, std::uint8_t flip = 0) {
   std::array<std::uint8_t, 4> bytes{};
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     bytes[i] = static_cast<std::uint8_t>(address.bytes()[offset + i] ^ flip);
   }
   return net::IpAddress::v4(bytes);
+}
+
+// RFC 6052 section 2.2: byte 8 is zero and belongs to neither prefix nor address.
+net::IpAddress ipv4_around_byte_8(const net::IpAddress& address, std::size_t offset) {
+  std::array<std::uint8_t, 4> bytes{};
+  for (std::uint8_t& byte : bytes) {
+    if (offset == 8) ++offset;
+    byte = address.bytes()[offset++];
+  }
+  return net::IpAddress::v4(bytes);
+}
+
+// 00-00-5e-fe, or 02-00-5e-fe for a public address.
+bool is_isatap(const net::IpAddress& address) {
+  const std::uint8_t* id = address.bytes() + 8;
+  return (id[0] & 0xfdU) == 0 && id[1] == 0 && id[2] == 0x5e && id[3] == 0xfe;
 }
 
 struct Embedding {
@@ -148,6 +166,23 @@ std::optional<net::IpAddress> embedded_ipv4(const net::IpAddress& address) {
     }
   }
   return std::nullopt;
+}
+
+std::vector<net::IpAddress> possible_ipv4(const net::IpAddress& address) {
+  static const net::IpRange local_nat64 = net::IpRange::parse("64:ff9b:1::/48").value();
+  static const net::IpRange teredo = net::IpRange::parse("2001::/32").value();
+  if (address.is_v4()) return {};
+  std::vector<net::IpAddress> possible;
+  if (local_nat64.contains(address)) {
+    for (const std::size_t prefix_bytes : {6U, 7U, 8U, 12U}) {
+      possible.push_back(ipv4_around_byte_8(address, prefix_bytes));
+    }
+  }
+  if (is_isatap(address)) possible.push_back(ipv4_at(address, 12));
+  if (teredo.contains(address)) possible.push_back(ipv4_at(address, 4));
+  // No translator and no tunnel leads to "this network"; wrong readings mostly do.
+  std::erase_if(possible, [](const net::IpAddress& ipv4) { return ipv4.bytes()[0] == 0; });
+  return possible;
 }
 
 }  // namespace warder::proxy

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "net/address.h"
 
@@ -25,5 +26,11 @@ struct AddressKind {
 // (RFC 6052, well-known prefix), 6to4 (RFC 3056), Teredo (RFC 4380, the client). nullopt for
 // others.
 [[nodiscard]] std::optional<net::IpAddress> embedded_ipv4(const net::IpAddress& address);
+
+// IPv4 addresses to which an IPv6 address may lead as well, while it is also what it is: those that
+// local-use NAT64 (RFC 8215) could read in it, since the length of the network's prefix is not to
+// be seen (RFC 6052 section 2.2); that of ISATAP (RFC 5214 section 6.1); Teredo's server. None of
+// 0.0.0.0/8.
+[[nodiscard]] std::vector<net::IpAddress> possible_ipv4(const net::IpAddress& address);
 
 }  // namespace warder::proxy
