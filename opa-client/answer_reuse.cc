@@ -20,7 +20,7 @@ std::size_t bytes_of(const std::string& key, const Decision& decision) {
 
 // How long the answer may be given again, at most `most`. The policy's number may be of any size.
 nanoseconds age_of(const Decision& decision, std::chrono::milliseconds most) {
-  if (!decision.allow || decision.would_deny) return nanoseconds{0};
+  if (!decision.allow || decision.would_deny || !decision.revision) return nanoseconds{0};
   const double limit = std::chrono::duration<double>(most).count();
   if (decision.max_age >= limit) return most;
   return std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(decision.max_age));
@@ -32,7 +32,7 @@ AnswerReuse::AnswerReuse(ReuseOptions options, net::Clock now)
     : options_(options), now_(std::move(now)) {}
 
 void AnswerReuse::remember(const std::string& key, const Decision& decision) {
-  note_revision(decision);
+  saw_revision(decision.revision);
   const auto there = index_.find(key);
   if (there != index_.end()) erase(there->second);
   const nanoseconds age = age_of(decision, options_.max_age);
@@ -58,12 +58,13 @@ const Decision* AnswerReuse::find(const std::string& key) {
   return &entry->decision;
 }
 
-void AnswerReuse::note_revision(const Decision& decision) {
-  if (decision.revision == revision_) return;
+bool AnswerReuse::saw_revision(const std::optional<std::string>& revision) {
+  if (revision == revision_) return false;
   index_.clear();
   order_.clear();
   bytes_ = 0;
-  revision_ = decision.revision;
+  revision_ = revision;
+  return true;
 }
 
 void AnswerReuse::erase(Order::iterator entry) {

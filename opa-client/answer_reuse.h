@@ -20,10 +20,10 @@ struct ReuseOptions {
 };
 
 // The answers that the policy allows to be given again, for a while. Only an allow is kept: one
-// that is more than an audit's would_deny, and says `max_age`. That is how long a change of policy
-// may go unnoticed; it is noticed earlier when any answer brings another `revision`, or none where
-// there was one: all is forgotten then. At a limit the answer used longest ago makes room.
-// A plain object of one thread.
+// that is more than an audit's would_deny, and says `max_age` and `revision`. When any answer
+// brings another revision, or none where there was one, all is forgotten; `max_age` is how long a
+// change of policy may go unnoticed. At a limit the answer used longest ago makes room. A plain
+// object of one thread.
 class AnswerReuse {
  public:
   explicit AnswerReuse(ReuseOptions options, net::Clock now = net::boot_time);
@@ -32,8 +32,13 @@ class AnswerReuse {
   ~AnswerReuse() = default;
 
   // To be told of every answer, denials too, with the reuse_key() of its question. A denial takes
-  // the place of what was kept under the key.
+  // the place of what was kept under the key. Nothing without a revision is kept: nobody could tell
+  // that the policy is another one.
   void remember(const std::string& key, const Decision& decision);
+  // To be told of the revision in every answer, also of those to other questions. Another one than
+  // before, or none where there was one: all is forgotten, and it returns true.
+  bool saw_revision(const std::optional<std::string>& revision);
+  [[nodiscard]] const std::optional<std::string>& revision() const { return revision_; }
   // nullptr when there is none; good until the next call of either function.
   [[nodiscard]] const Decision* find(const std::string& key);
 
@@ -48,7 +53,6 @@ class AnswerReuse {
   };
   using Order = std::list<Entry>;
 
-  void note_revision(const Decision& decision);
   void erase(Order::iterator entry);
 
   const ReuseOptions options_;

@@ -82,6 +82,8 @@ struct Config {
   } timeouts;
 
   struct Tunnels {
+    // How often an open tunnel is decided again; 0: never.
+    std::chrono::milliseconds reauthorize{60000};
     // After the opening, the caller is looked at once more.
     std::chrono::milliseconds identity_check{1000};
   } tunnels;

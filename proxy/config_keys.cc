@@ -163,22 +163,6 @@ constexpr Key workers_key() {
   return key;
 }
 
-constexpr Key reauthorize_key() {
-  Key key{.name = "tunnels.reauthorize"};
-  key.doc = "How often an open tunnel is decided again. Has no effect yet: a warning says so.";
-  key.set = [](Config& config, const Values& values) -> std::string {
-    milliseconds interval{};
-    std::string problem =
-        read_duration(values[0], {milliseconds{1000}, milliseconds{kDay}}, interval);
-    if (!problem.empty()) return problem;
-    config.warnings.emplace_back(
-        "tunnels.reauthorize has no effect yet: an open tunnel is not decided again");
-    return {};
-  };
-  key.get = [](const Config& /*config*/) { return Values{}; };
-  return key;
-}
-
 using C = Config;
 
 constexpr std::array<Key::Entry, 4> kSandboxEntries{
@@ -297,7 +281,10 @@ constexpr std::array kKeys{
     size_key<&C::dns, &C::Dns::max_in_flight, 1, 65535>(
         "dns.max_in_flight",
         "Names asked for at once, per worker. Four times as many may wait; above: `overloaded`."),
-    reauthorize_key(),
+    duration_key<&C::tunnels, &C::Tunnels::reauthorize, kDay, 0>(
+        "tunnels.reauthorize",
+        "How often an open tunnel is decided again, give or take a tenth; also when the policy's "
+        "revision changes. One that is denied now is closed. `0s`: never."),
     duration_key<&C::tunnels, &C::Tunnels::identity_check>(
         "tunnels.identity_check",
         "How long after its opening a tunnel's caller is looked at once more; another one closes "

@@ -47,6 +47,7 @@ class ConnectExchange final : Approval::Listener {
   // Who it was opened for, and what the policy said.
   [[nodiscard]] const identity::Identity& identity() const { return approval_.identity(); }
   [[nodiscard]] const opa::Decision& decision() const { return approval_.decision(); }
+  [[nodiscard]] const opa::Query& query() const { return approval_.query(); }
   // Ids and facts as known by now, for the tunnel's record.
   [[nodiscard]] const Subject& subject() const { return record_.subject; }
 

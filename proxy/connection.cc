@@ -13,8 +13,6 @@ namespace warder::proxy {
 namespace {
 
 constexpr std::size_t kReadsPerTurn = 16;
-// Looks at the caller of an open tunnel, of which none could be made.
-constexpr int kCallerChecks = 3;
 
 using Buffer = std::array<char, 16384>;
 
@@ -209,22 +207,27 @@ void Connection::on_opened(Dialled origin) {
   net::set_nodelay(origin.fd.get());
   net::set_keepalive(origin.fd.get());
   origin_ = std::move(origin.fd);
-  begin_tunnel(exchange_->subject(), exchange_->identity());
+  begin_tunnel(exchange_->subject(), exchange_->identity(), exchange_->query().request,
+               exchange_->decision());
   if (exchange_->decision().sni) return check_sni();
   start_relaying(std::exchange(port_.in, {}), established_head(tunnel_subject_));
 }
 
 void Connection::on_switched(net::UniqueFd origin) {
   origin_ = std::move(origin);
-  begin_tunnel(forward_->subject(), forward_->identity());
+  begin_tunnel(forward_->subject(), forward_->identity(), forward_->query().request,
+               forward_->decision());
   start_relaying(std::exchange(port_.in, {}), std::exchange(port_.out, {}));
 }
 
-void Connection::begin_tunnel(const Subject& subject, const identity::Identity& caller) {
+void Connection::begin_tunnel(const Subject& subject, const identity::Identity& caller,
+                              const opa::Query::Request& request, const opa::Decision& decision) {
   // The descriptor goes to the relay, and libuv allows one watcher for each.
   port_.watcher.reset();
   tunnel_subject_ = subject;
-  tunnel_caller_ = caller;
+  const Result<net::Endpoint> origin = net::peer_endpoint(origin_.get());
+  // One that is gone already has no address any more; the relay ends it.
+  tunnel_ = {subject, caller_, caller, request, decision, origin ? *origin : net::Endpoint{}};
   opened_at_ms_ = services_.loop.now_ms();
 }
 
@@ -271,44 +274,11 @@ void Connection::start_relaying(const std::string& to_origin, const std::string&
   if (!relay) return relay_ended({0, 0, ClosedBy::proxy, describe(relay.error())});
   relay_ = std::move(*relay);
   services_.metrics.tunnel_opened();
-  // Nobody was known at the opening, so nobody can have taken their place.
-  if (tunnel_caller_->grade != identity::Grade::unresolved) {
-    deadline_.start(services_.config.tunnels.identity_check);
-  }
+  watch_ = std::make_unique<TunnelWatch>(services_, static_cast<TunnelWatch::Listener&>(*this),
+                                         std::move(tunnel_));
 }
 
-void Connection::check_caller() {
-  identity_lookup_ = services_.identities.confirm(
-      caller_, *tunnel_caller_, services_.loop,
-      [this](const std::optional<identity::Change>& change) { caller_checked(change); });
-}
-
-void Connection::caller_checked(const std::optional<identity::Change>& change) {
-  // One that has closed its end may still have bytes on the way to the origin; and a relay serves
-  // whoever comes to it.
-  if (!change || change->closed || change->behind) return;
-  if (!change->not_looked)
-    return end_for_caller(
-        "caller_changed",
-        "A tunnel is closed because its caller is not the one any more that it was opened for.",
-        change->what);
-  // Warder had too much to do, which says nothing of the caller.
-  if (++failed_checks_ < kCallerChecks)
-    return deadline_.start(services_.config.tunnels.identity_check);
-  end_for_caller("caller_unknown",
-                 "A tunnel is closed because nobody could tell whether its caller is still the one "
-                 "that it was opened for.",
-                 change->what);
-}
-
-void Connection::end_for_caller(std::string code, std::string message, const std::string& what) {
-  services_.records.write(
-      Diagnostic{LogLevel::warn,
-                 code,
-                 std::move(message),
-                 {{"request_id", tunnel_subject_.request_id}, {"changed", what}}});
-  relay_->end(std::move(code));
-}
+void Connection::on_revoked(std::string code) { relay_->end(std::move(code)); }
 
 void Connection::on_refused(Refusal refusal) {
   if (draining_) refusal.keep_alive = false;
@@ -430,7 +400,6 @@ void Connection::discard() {
 }
 
 void Connection::on_deadline() {
-  if (state_ == State::relaying) return check_caller();
   if (state_ != State::reading_head) return close();
   if (requests_ > 0 && !reader_->started()) return close();
   head_ = reader_->partial();
@@ -438,8 +407,7 @@ void Connection::on_deadline() {
 }
 
 void Connection::relay_ended(const RelayEnd& end) {
-  identity_lookup_.reset();
-  deadline_.stop();
+  if (watch_) watch_->cancel();
   if (relay_) services_.metrics.tunnel_closed(end.bytes_up, end.bytes_down);
   tunnel_ended(end);
   close();
@@ -482,6 +450,7 @@ void Connection::close() {
   if (std::exchange(state_, State::closed) == State::closed) return;
   port_.watcher.reset();
   if (sni_check_) sni_check_->cancel();
+  if (watch_) watch_->cancel();
   deadline_.stop();
   identity_lookup_.reset();
   owner_.on_closed(*this);

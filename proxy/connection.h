@@ -15,6 +15,7 @@
 #include "proxy/relay.h"
 #include "proxy/services.h"
 #include "proxy/sni_check.h"
+#include "proxy/tunnel_watch.h"
 
 namespace warder::proxy {
 
@@ -23,7 +24,8 @@ namespace warder::proxy {
 class Connection final : net::FdWatcher::Listener,
                          ConnectExchange::Listener,
                          ForwardExchange::Listener,
-                         SniCheck::Listener {
+                         SniCheck::Listener,
+                         TunnelWatch::Listener {
  public:
   class Owner {
    public:
@@ -74,6 +76,7 @@ class Connection final : net::FdWatcher::Listener,
   void on_forwarded(bool reusable) override;
   void on_cut() override;
   void on_switched(net::UniqueFd origin) override;
+  void on_revoked(std::string code) override;
 
   bool open_watcher();
   void start_identity();
@@ -95,12 +98,9 @@ class Connection final : net::FdWatcher::Listener,
   void discard();
   void on_deadline();
   void check_sni();
-  void begin_tunnel(const Subject& subject, const identity::Identity& caller);
+  void begin_tunnel(const Subject& subject, const identity::Identity& caller,
+                    const opa::Query::Request& request, const opa::Decision& decision);
   void start_relaying(const std::string& to_origin, const std::string& to_client);
-  // The caller of an open tunnel, looked at once more.
-  void check_caller();
-  void caller_checked(const std::optional<identity::Change>& change);
-  void end_for_caller(std::string code, std::string message, const std::string& what);
   void tunnel_ended(const RelayEnd& end);
   void relay_ended(const RelayEnd& end);
   void close();
@@ -112,7 +112,7 @@ class Connection final : net::FdWatcher::Listener,
   ClientPort port_;
   State state_ = State::reading_head;
   std::optional<ConnectionLimits::Slot> slot_;
-  net::Timer deadline_;         // of the head, then of lingering; of an open tunnel, the next look
+  net::Timer deadline_;         // of the head, then of lingering
   std::uint64_t requests_ = 0;  // answered so far
   std::string request_id_;
 
@@ -136,9 +136,9 @@ class Connection final : net::FdWatcher::Listener,
   SniCheck::Moved checked_;  // what the check let through
   std::unique_ptr<Relay> relay_;
   Subject tunnel_subject_;
-  std::optional<identity::Identity> tunnel_caller_;  // who it was opened for; nullopt: not known
+  OpenTunnel tunnel_;  // until the watch has it
+  std::unique_ptr<TunnelWatch> watch_;
   std::uint64_t opened_at_ms_ = 0;
-  int failed_checks_ = 0;  // of the caller, in a row
 };
 
 }  // namespace warder::proxy

@@ -69,6 +69,8 @@ class ForwardExchange final : Approval::Listener, HttpTransfer::Listener {
   // No request after this one.
   void no_keep_alive();
   [[nodiscard]] const identity::Identity& identity() const { return approval_.identity(); }
+  [[nodiscard]] const opa::Decision& decision() const { return approval_.decision(); }
+  [[nodiscard]] const opa::Query& query() const { return approval_.query(); }
   [[nodiscard]] const Subject& subject() const { return record_.subject; }
 
  private:

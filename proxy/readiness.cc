@@ -33,10 +33,13 @@ opa::Query probe_question() {
 }
 
 Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities,
-                     RecordSink& records)
-    : loop_(loop), opa_(opa), identities_(identities), records_(records), timer_(loop, [this] {
-        probe();
-      }) {}
+                     RecordSink& records, OnRevision on_revision)
+    : loop_(loop),
+      opa_(opa),
+      identities_(identities),
+      records_(records),
+      on_revision_(std::move(on_revision)),
+      timer_(loop, [this] { probe(); }) {}
 
 void Readiness::start() { probe(); }
 
@@ -74,6 +77,7 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
   } else {
     opa.ok = true;
     opa.detail = "OPA answered the probe";
+    on_revision_(answer->revision);
   }
   const bool ready = opa.ok && identity_works();
   set(opa_check_, std::move(opa));

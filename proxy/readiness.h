@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,8 +27,12 @@ namespace warder::proxy {
 // thread.
 class Readiness {
  public:
+  // What an answer says the policy's revision is, on the loop's thread.
+  using OnRevision = std::function<void(const std::optional<std::string>&)>;
+
   // All outlive it.
-  Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities, RecordSink& records);
+  Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities, RecordSink& records,
+            OnRevision on_revision);
   Readiness(const Readiness&) = delete;
   Readiness& operator=(const Readiness&) = delete;
   ~Readiness() = default;
@@ -51,6 +56,7 @@ class Readiness {
   opa::Client& opa_;
   identity::Resolver& identities_;
   RecordSink& records_;
+  const OnRevision on_revision_;
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   std::unique_ptr<identity::Lookup> lookup_;

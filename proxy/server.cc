@@ -78,7 +78,11 @@ class Server {
     probe.timeout = config_.opa.timeout;
     probe.max_connections = 1;
     opa_ = opa::make_client(loop_, probe);
-    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_);
+    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_,
+                                             [this](const std::optional<std::string>& revision) {
+                                               for (const auto& worker : workers_)
+                                                 worker->saw_revision(revision);
+                                             });
     if (Result<void> admin = open_admin(); !admin) return admin;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(*opa_address));

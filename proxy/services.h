@@ -12,13 +12,14 @@
 #include "proxy/connection_limits.h"
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
+#include "proxy/reauthorizer.h"
 #include "proxy/record.h"
 #include "proxy/upstream_pool.h"
 
 namespace warder::proxy {
 
-// What a connection works with. All of it outlives every connection; `loop`, `opa`, `names` and
-// `hellos`, `upstreams` and `reuse` are the worker's own, the rest is shared by all workers and may
+// What a connection works with. All of it outlives every connection; `loop`, `opa`, `names`,
+// `hellos`, `upstreams`, `reuse` and `reauthorizer` are the worker's own, the rest is shared by all workers and may
 // be used on any thread.
 struct Services {
   net::Loop& loop;
@@ -33,6 +34,7 @@ struct Services {
   Metrics& metrics;
   UpstreamPool& upstreams;
   opa::AnswerReuse& reuse;
+  Reauthorizer& reauthorizer;
   const std::string& pseudonym;  // ours in Via, of this process
 };
 

@@ -58,12 +58,14 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
   hellos_.emplace(std::move(*hellos));
   opa_ = opa::make_client(loop_, opa_options(shared_));
   reuse_.emplace(opa::ReuseOptions{shared_.config.opa.max_age});
+  reauthorizer_.emplace(loop_, shared_.records, *reuse_);
   UpstreamPool::Options pool;
   pool.idle = shared_.config.timeouts.upstream_idle;
   upstreams_ = std::make_unique<UpstreamPool>(loop_, pool);
-  services_ = std::make_unique<Services>(Services{
-      loop_, *opa_, *names_, *hellos_, shared_.config, shared_.identities, shared_.guard,
-      shared_.limits, shared_.records, shared_.metrics, *upstreams_, *reuse_, shared_.pseudonym});
+  services_ = std::make_unique<Services>(Services{loop_, *opa_, *names_, *hellos_, shared_.config,
+                                                  shared_.identities, shared_.guard, shared_.limits,
+                                                  shared_.records, shared_.metrics, *upstreams_,
+                                                  *reuse_, *reauthorizer_, shared_.pseudonym});
   for (const net::Endpoint& at : listen) {
     auto listener = Listener::create(loop_, shared_.records, at, [this](net::Accepted connection) {
       accepted(std::move(connection));
@@ -146,6 +148,10 @@ void Worker::drain(std::function<void()> on_drained) {
     for (Connection* connection : open) connection->drain();
     stop_if_drained();
   });
+}
+
+void Worker::saw_revision(std::optional<std::string> revision) {
+  loop_.post([this, revision = std::move(revision)] { reauthorizer_->saw_revision(revision); });
 }
 
 void Worker::end_now() {

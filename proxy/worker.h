@@ -43,6 +43,8 @@ class Worker final : Connection::Owner {
   // Any thread. Stops accepting, lets what is open go on for timeouts.drain, then ends it. The
   // thread ends by itself; `on_drained` is called on it as its last act.
   void drain(std::function<void()> on_drained);
+  // Any thread. The policy says that it is of this revision.
+  void saw_revision(std::optional<std::string> revision);
   // Any thread. Ends everything now.
   void end_now();
 
@@ -62,6 +64,7 @@ class Worker final : Connection::Owner {
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<UpstreamPool> upstreams_;
   std::optional<opa::AnswerReuse> reuse_;
+  std::optional<Reauthorizer> reauthorizer_;
   std::unique_ptr<Services> services_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

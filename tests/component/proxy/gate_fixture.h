@@ -123,6 +123,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   GateRecords records;
   proxy::Metrics metrics;
   opa::AnswerReuse reuse{{std::chrono::seconds(10)}};
+  proxy::Reauthorizer reauthorizer{loop(), records, reuse};
   proxy::UpstreamPool upstreams{loop(), {}};
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();

@@ -23,7 +23,10 @@ struct ReadinessTest : LoopFixture {
   GateResolver resolver;
   GateOpa opa;
   GateRecords records;
-  proxy::Readiness readiness{loop(), opa, resolver, records};
+  std::vector<std::optional<std::string>> revisions;
+  proxy::Readiness readiness{
+      loop(), opa, resolver, records,
+      [this](const std::optional<std::string>& revision) { revisions.push_back(revision); }};
 
   Check check(std::string_view name) const {
     for (const Check& check : readiness.checks()) {
@@ -58,6 +61,16 @@ TEST_CASE_METHOD(ReadinessTest, "Ready only once every required check has passed
   CHECK(ready());
   readiness.set_listening(false);
   CHECK_FALSE(ready());
+}
+
+TEST_CASE_METHOD(ReadinessTest, "Every probe's answer tells the policy's revision") {
+  readiness.start();
+  resolver.first.answer(owned_by(::getpid()));
+  opa::Decision decision = deny_decision();
+  decision.revision = "seven";
+  opa.calls.answer(decision);
+  REQUIRE(revisions.size() == 1);
+  CHECK(revisions.front() == "seven");
 }
 
 TEST_CASE_METHOD(ReadinessTest, "The probe asks about nobody and a name that nobody has") {

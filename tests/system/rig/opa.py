@@ -1,9 +1,12 @@
 """A real OPA with its decision log."""
 
+import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 from .lines import JsonLines
@@ -14,11 +17,46 @@ REGO = Path(os.environ.get("WARDER_REGO", REPOSITORY / "rego/egress"))
 EXTRA_RULES = Path(__file__).resolve().parents[1] / "helpers/extra.rego"
 
 
+class BundleService:
+    """A web server beside OPA that has one bundle."""
+
+    def __init__(self, world):
+        self.content = b""
+        port = world.port()
+        self.url = f"http://127.0.0.1:{port}"
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                content = service.content
+                self.send_response(200)
+                self.send_header("Content-Type", "application/gzip")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = world.gate.socket()
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._server.server_bind()
+        self._server.server_activate()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Opa:
     """`opa run --server` on a unix socket (and on `port` of the gate's loopback), with the bundled policy
-    and `policies` as its data."""
+    and `policies` as its data; `revision` is what they call themselves. With `watch` it reads changed files
+    by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second."""
 
-    def __init__(self, world, policies, name="opa", port=None):
+    def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False):
         self.world = world
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
@@ -29,15 +67,46 @@ class Opa:
             self._addresses += ["--addr", self.url]
         self._data = world.work / f"{name}-data"
         self._data.mkdir(exist_ok=True)
-        # JSON is YAML.
-        (self._data / "data.yaml").write_text(json.dumps({"network_policies": policies}, indent=1))
+        self._bundle = BundleService(world) if bundle else None
+        self._watch = ["--watch"] if watch else []
+        self.set_policies(policies, revision)
         self.start()
+
+    def set_policies(self, policies, revision=None):
+        """For the next start; at once only with `watch` or `bundle`."""
+        data = {"network_policies": policies}
+        if revision and not self._bundle:
+            data["revision"] = revision
+        # JSON is YAML. Whoever watches sees one file or the other, whole.
+        new = self.world.work / f"{self._data.name}.new"
+        new.write_text(json.dumps(data, indent=1))
+        new.replace(self._data / "data.yaml")
+        if self._bundle:
+            made = self.world.work / f"{self._data.name}.tar.gz"
+            subprocess.run(
+                ["opa", "build", REGO, self._data, "--ignore", "*_test.rego",
+                 "--revision", revision, "--output", made],
+                check=True, capture_output=True,
+            )
+            self._bundle.content = made.read_bytes()
+
+    def _policy(self):
+        if not self._bundle:
+            return [*self._watch, REGO, self._data, EXTRA_RULES]
+        settings = {
+            "services.bundles.url": self._bundle.url,
+            "bundles.egress.service": "bundles",
+            "bundles.egress.resource": "egress.tar.gz",
+            "bundles.egress.polling.min_delay_seconds": 1,
+            "bundles.egress.polling.max_delay_seconds": 1,
+        }
+        return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
 
     def start(self):
         self.process = subprocess.Popen(
             self.world.gate.command(
                 "opa", "run", "--server", *self._addresses, "--disable-telemetry", "--log-format", "json",
-                "--set", "decision_logs.console=true", REGO, self._data, EXTRA_RULES,
+                "--set", "decision_logs.console=true", *self._policy(),
             ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -79,6 +148,12 @@ class Opa:
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        """It does not come back."""
+        self.stop()
+        if self._bundle:
+            self._bundle.close()
 
     def stop(self):
         if self.process.poll() is None:

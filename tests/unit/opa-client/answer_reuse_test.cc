@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Decision allowing(double max_age, std::optional<std::string> revision = std::nullopt) {
+Decision allowing(double max_age, std::optional<std::string> revision = "1") {
   Decision decision;
   decision.allow = true;
   decision.max_age = max_age;
@@ -87,9 +87,28 @@ TEST_CASE("reuse: a denial ends what was allowed", "[opa]") {
   Reuse reuse;
   reuse.answers.remember("a", allowing(10));
   reuse.answers.remember("b", allowing(10));
-  reuse.answers.remember("a", Decision{});
+  Decision denial;
+  denial.revision = "1";
+  reuse.answers.remember("a", denial);
   CHECK_FALSE(reuse.has("a"));
   CHECK(reuse.has("b"));
+}
+
+TEST_CASE("reuse: nothing of a policy without a revision", "[opa]") {
+  Reuse reuse;
+  reuse.answers.remember("a", allowing(10, std::nullopt));
+  CHECK_FALSE(reuse.has("a"));
+  CHECK(reuse.answers.size() == 0);
+}
+
+TEST_CASE("reuse: a revision that is seen elsewhere ends everything", "[opa]") {
+  Reuse reuse;
+  reuse.answers.remember("a", allowing(10, "1"));
+  CHECK_FALSE(reuse.answers.saw_revision("1"));
+  CHECK(reuse.has("a"));
+  CHECK(reuse.answers.saw_revision("2"));
+  CHECK_FALSE(reuse.has("a"));
+  CHECK(reuse.answers.saw_revision(std::nullopt));
 }
 
 TEST_CASE("reuse: another revision ends everything", "[opa]") {

@@ -33,6 +33,7 @@ guard: { allow_loopback: true, always_blocked: [203.0.113.0/24] }
 limits: { connections: 100, connections_per_client: 10, connections_per_identity: 11, head_bytes: 8192, log_queue: 5 }
 timeouts: { head: 1s, dns: 2s, connect: 3s, idle: 2h, drain: 4m, linger: 1s }
 dns: { server: "127.0.0.1:53", cache_entries: 12, max_ttl: 0s, max_in_flight: 3 }
+tunnels: { reauthorize: 0s, identity_check: 5s }
 workers: 3
 log: { level: warn, format: text }
 )";
@@ -200,13 +201,6 @@ TEST_CASE("wrong types and values are refused") {
 
 TEST_CASE("control bytes of a key are not shown raw") {
   CHECK(problem_of("\"a\\e[2Jb\": 1") == "warder.yaml:1: a\\x1b[2Jb: is not a key");
-}
-
-TEST_CASE("what is not there yet is told") {
-  const auto config = parse_config("tunnels: { reauthorize: 60s }", "warder.yaml");
-  REQUIRE(config);
-  REQUIRE(config->warnings.size() == 1);
-  CHECK(config->warnings[0].find("tunnels.reauthorize") == 0);
 }
 
 TEST_CASE("every key has a variable, and what it shows can be read back") {

@@ -1,0 +1,240 @@
+#include "proxy/tunnel_watch.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "identity/investigator.h"
+#include "proxy/destination.h"
+#include "proxy/exchange_record.h"
+
+namespace warder::proxy {
+
+namespace {
+
+// Looks at a caller, of which none could be made.
+constexpr int kFailedLooks = 3;
+
+}  // namespace
+
+TunnelWatch::TunnelWatch(Services& services, Listener& listener, OpenTunnel tunnel)
+    : services_(services),
+      listener_(listener),
+      tunnel_(std::move(tunnel)),
+      timer_(services.loop, [this] { on_timer(); }) {
+  if (services_.config.tunnels.reauthorize.count() > 0) {
+    services_.reauthorizer.enroll(*this, tunnel_.decision.revision);
+  }
+  timer_.start(services_.config.tunnels.identity_check);
+}
+
+TunnelWatch::~TunnelWatch() { cancel(); }
+
+void TunnelWatch::cancel() {
+  if (std::exchange(state_, State::over) == State::over) return;
+  timer_.stop();
+  lookup_.reset();
+  call_.reset();
+  services_.reauthorizer.withdraw(*this);
+}
+
+void TunnelWatch::on_timer() {
+  if (state_ == State::waiting) return services_.reauthorizer.due(*this);
+  look();
+}
+
+void TunnelWatch::decide_again() {
+  timer_.stop();
+  state_ = State::looking;
+  look();
+}
+
+void TunnelWatch::look() {
+  change_.reset();
+  // Nobody was known at the opening, so nobody can have taken their place.
+  if (tunnel_.caller.grade == identity::Grade::unresolved) {
+    change_.emplace(std::nullopt);
+    return advance();
+  }
+  lookup_ = services_.identities.confirm(tunnel_.connection, tunnel_.caller, services_.loop,
+                                         [this](std::optional<identity::Change> change) {
+                                           change_ = std::move(change);
+                                           advance();
+                                         });
+}
+
+void TunnelWatch::advance() {
+  for (;;) {
+    const Next next = step();
+    if (next == Next::wait) return;
+    if (next == Next::again) continue;
+    if (next == Next::revoked) {
+      cancel();
+      return listener_.on_revoked(std::move(code_));
+    }
+    state_ = State::waiting;
+    return;
+  }
+}
+
+TunnelWatch::Next TunnelWatch::step() {
+  switch (state_) {
+    case State::first_look:
+    case State::looking: return do_look();
+    case State::looking_anew: return do_looking_anew();
+    case State::asking: return do_asking();
+    case State::waiting:
+    case State::over: break;
+  }
+  return Next::wait;
+}
+
+TunnelWatch::Next TunnelWatch::do_look() {
+  if (!change_) return Next::wait;
+  if (!*change_) return caller_holds();
+  const identity::Change& change = **change_;
+  if (change.not_looked) {
+    // Warder had too much to do, which says nothing of the caller.
+    if (++failed_looks_ >= kFailedLooks) {
+      return revoke_for_caller(
+          "caller_unknown",
+          "A tunnel is closed because nobody could tell whether its caller is still the one that "
+          "it was opened for.",
+          change.what);
+    }
+    timer_.start(services_.config.tunnels.identity_check);
+    if (state_ == State::first_look) return Next::wait;
+    services_.reauthorizer.skipped(*this);
+    return Next::turn_over;
+  }
+  // One that has closed its end may still have bytes on the way to the origin.
+  if (change.closed) {
+    services_.reauthorizer.skipped(*this);
+    schedule(services_.config.tunnels.reauthorize);
+    return Next::turn_over;
+  }
+  if (!change.behind) {
+    return revoke_for_caller(
+        "caller_changed",
+        "A tunnel is closed because its caller is not the one any more that it was opened for.",
+        change.what);
+  }
+  // A relay serves whoever comes to it; the policy may have something to say about them.
+  if (state_ == State::first_look) return caller_holds();
+  lookup_ = services_.identities.start(tunnel_.connection, services_.loop,
+                                       [this](identity::Identity identity) {
+                                         now_ = std::move(identity);
+                                         advance();
+                                       });
+  state_ = State::looking_anew;
+  return Next::again;
+}
+
+TunnelWatch::Next TunnelWatch::do_looking_anew() {
+  if (!now_) return Next::wait;
+  identity::Identity now = std::move(*std::exchange(now_, std::nullopt));
+  const std::optional<identity::Change> change = identity::difference(tunnel_.caller, now);
+  // It was the same a moment ago; what became of it since is for the next look to say.
+  if (!change || change->behind) {
+    identity::keep_relayed(tunnel_.caller, now);
+    tunnel_.caller = std::move(now);
+  }
+  return caller_holds();
+}
+
+TunnelWatch::Next TunnelWatch::caller_holds() {
+  failed_looks_ = 0;
+  if (state_ == State::first_look) {
+    schedule(services_.config.tunnels.reauthorize);
+    return Next::turn_over;
+  }
+  ask();
+  state_ = State::asking;
+  return Next::again;
+}
+
+void TunnelWatch::ask() {
+  answer_.reset();
+  asked_at_ns_ = uv_hrtime();
+  call_ = services_.opa.ask(make_query(tunnel_.subject, tunnel_.caller, tunnel_.request),
+                            [this](Result<opa::Decision> answer) {
+                              answer_ = std::move(answer);
+                              advance();
+                            });
+}
+
+TunnelWatch::Next TunnelWatch::do_asking() {
+  if (!answer_) return Next::wait;
+  if (*answer_) return judge(std::move(**answer_));
+  const Error& error = answer_->error();
+  record(Verdict::error, std::string(code_name(error.code)), failure_of(error).reason);
+  services_.reauthorizer.not_answered(*this, error);
+  return Next::turn_over;
+}
+
+TunnelWatch::Next TunnelWatch::judge(opa::Decision decision) {
+  services_.reauthorizer.saw_revision(decision.revision);
+  services_.reauthorizer.answered(*this);
+  tunnel_.subject.decision_id = decision.decision_id;
+  if (!decision.allow) {
+    return revoke("revoked",
+                  decision.reason.value_or("The policy does not allow this tunnel any more."));
+  }
+  if (decision.sni && !tunnel_.decision.sni) {
+    return revoke("revoked",
+                  "The policy asks for a ClientHello that names the host now, and this tunnel was "
+                  "opened without a look at it.");
+  }
+  if (const auto objection = objection_to({tunnel_.origin.address}, tunnel_.origin.port,
+                                          services_.guard, allowed_ranges(decision))) {
+    return revoke("revoked", objection->reason);
+  }
+  tunnel_.decision = std::move(decision);
+  record(Verdict::allow, "reauthorized",
+         tunnel_.decision.reason.value_or("The policy still allows this tunnel."));
+  schedule(services_.config.tunnels.reauthorize);
+  return Next::turn_over;
+}
+
+TunnelWatch::Next TunnelWatch::revoke(std::string code, std::string reason) {
+  record(Verdict::deny, code, std::move(reason));
+  code_ = std::move(code);
+  return Next::revoked;
+}
+
+TunnelWatch::Next TunnelWatch::revoke_for_caller(std::string code, std::string message,
+                                                 const std::string& what) {
+  services_.records.write(
+      Diagnostic{LogLevel::warn,
+                 code,
+                 std::move(message),
+                 {{"request_id", tunnel_.subject.request_id}, {"changed", what}}});
+  code_ = std::move(code);
+  return Next::revoked;
+}
+
+void TunnelWatch::record(Verdict verdict, std::string code, std::string reason) {
+  DecisionRecord record;
+  record.subject = tunnel_.subject;
+  describe_identity(tunnel_.caller, record);
+  record.verdict = verdict;
+  record.code = std::move(code);
+  record.reason = std::move(reason);
+  const bool answered = answer_ && *answer_;
+  if (!answered) record.subject.decision_id.reset();
+  if (verdict == Verdict::allow) {
+    record.policy = tunnel_.decision.policy;
+    record.would_deny = tunnel_.decision.would_deny;
+  }
+  const std::chrono::microseconds took((uv_hrtime() - asked_at_ns_) / 1000);
+  record.opa_us = took.count();
+  services_.metrics.observe_opa(took);
+  services_.metrics.count_decision(record.verdict, record.code);
+  services_.records.write(record);
+}
+
+void TunnelWatch::schedule(std::chrono::milliseconds after) {
+  if (after.count() > 0) timer_.start(services_.reauthorizer.jittered(after));
+}
+
+}  // namespace warder::proxy

@@ -1,0 +1,242 @@
+#include "proxy/tunnel_watch.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <chrono>
+
+#include "tests/component/proxy/gate_fixture.h"
+
+namespace warder::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+opa::Decision of_revision(opa::Decision decision, const char* revision) {
+  decision.revision = revision;
+  decision.decision_id = std::string("decision-") + revision;
+  return decision;
+}
+
+// An open tunnel, and what is asked about it.
+struct TunnelWatchTest : GateFixture {
+  // As far as OPA's second answer.
+  void reach_second_question() {
+    open_tunnel();
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    wait_for([this] { return opa.calls.open() == 1; });
+  }
+  void open_until_first_look() {
+    open_tunnel();
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+    run_turns(3);
+  }
+  // The caller, in the turn of the tunnel.
+  void confirm() {
+    wait_for([this] { return resolver.second.open() == 1; });
+    resolver.second.answer(std::nullopt);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interval") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = milliseconds(20);
+  reach_second_question();
+  CHECK(opa.queries.back().request_id == opa.queries.front().request_id);
+  CHECK(opa.queries.back().host == opa.queries.front().host);
+
+  SECTION("and stays open while it is allowed") {
+    opa.calls.answer(allow_decision());
+    CHECK(records.decisions.back().code == "reauthorized");
+    CHECK(records.decisions.back().subject.decision_id == "decision-1");
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    CHECK_FALSE(closed());
+  }
+  SECTION("and is closed when it is denied") {
+    opa::Decision denial = deny_decision();
+    denial.decision_id = "decision-2";
+    opa.calls.answer(denial);
+    wait_for([this] { return closed(); });
+    CHECK(records.decisions.back().code == "revoked");
+    CHECK(records.decisions.back().verdict == proxy::Verdict::deny);
+    CHECK(records.decisions.back().reason == "the test denies it");
+    CHECK(records.decisions.back().subject.decision_id == "decision-2");
+    CHECK(records.tunnels.back().close_reason == "revoked");
+  }
+  SECTION("and is closed when the policy has nothing to say") {
+    opa::Decision undefined;
+    undefined.undefined = true;
+    opa.calls.answer(undefined);
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "revoked");
+  }
+  SECTION("and is closed when its origin's address is not allowed any more") {
+    opa::Decision narrower = allow_decision();
+    narrower.allowed_ips = {"10.0.0.0/8"};
+    opa.calls.answer(narrower);
+    wait_for([this] { return closed(); });
+    CHECK(records.decisions.back().code == "revoked");
+  }
+  SECTION("and is closed when a ClientHello was due that nobody has read") {
+    opa::Decision stricter = allow_decision();
+    stricter.sni = "match";
+    opa.calls.answer(stricter);
+    wait_for([this] { return closed(); });
+    CHECK(records.decisions.back().code == "revoked");
+  }
+  SECTION("and stays open without a decision, until there is one") {
+    opa.calls.answer(fail({Errc::opa_timeout, 0, "no answer"}));
+    CHECK(records.decisions.back().code == "opa_timeout");
+    CHECK(records.decisions.back().verdict == proxy::Verdict::error);
+    CHECK(records.diagnostics.back().event == "reauthorize");
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    CHECK_FALSE(closed());
+    opa.calls.answer(deny_decision());
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "revoked");
+  }
+}
+
+TEST_CASE_METHOD(TunnelWatchTest,
+                 "an open tunnel's caller is looked at before it is decided again") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = milliseconds(20);
+  open_until_first_look();
+  wait_for([this] { return resolver.second.open() == 1; });
+
+  SECTION("another one closes it, and nobody is asked") {
+    resolver.second.answer(identity::Change{"process 4711 runs /usr/bin/other now", false, false});
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "caller_changed");
+    CHECK(opa.calls.asked() == 1);
+  }
+  SECTION("a look that failed is repeated") {
+    resolver.second.answer(identity::Change{"no answer", false, false, true});
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    CHECK_FALSE(closed());
+  }
+  SECTION("for a relay the policy is told who is behind it now") {
+    resolver.second.answer(identity::Change{"process 8 is behind it now", false, true});
+    wait_for([this] { return resolver.first.open() == 1; });
+    identity::Identity relaying = known_caller();
+    relaying.relays = true;
+    identity::Process behind = relaying.processes.front();
+    behind.pid = 8;
+    behind.path = "/usr/bin/behind";
+    relaying.via = {behind};
+    resolver.first.answer(relaying);
+    wait_for([this] { return opa.calls.open() == 1; });
+    REQUIRE(opa.queries.back().identity.via.size() == 1);
+    CHECK(opa.queries.back().identity.via.front().path == "/usr/bin/behind");
+  }
+  SECTION("nobody is asked for one that has closed its end") {
+    resolver.second.answer(identity::Change{"the socket has no owner", true, false});
+    wait_for([this] { return resolver.second.open() == 1; });
+    CHECK(opa.calls.asked() == 1);
+    CHECK_FALSE(closed());
+  }
+}
+
+TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to ask at once") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = std::chrono::hours(1);
+
+  SECTION("when it is seen") {
+    open_until_first_look();
+    reauthorizer.saw_revision("two");
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    SECTION("and the tunnel is not allowed in it") {
+      opa.calls.answer(of_revision(deny_decision(), "two"));
+      wait_for([this] { return closed(); });
+      CHECK(records.tunnels.back().close_reason == "revoked");
+    }
+    SECTION("and again when it changes while that is asked") {
+      reauthorizer.saw_revision("three");
+      opa.calls.answer(of_revision(allow_decision(), "two"));
+      confirm();
+      wait_for([this] { return opa.calls.open() == 1; });
+      CHECK_FALSE(closed());
+    }
+  }
+  SECTION("when it was seen while the tunnel was opened") {
+    reach_decision(origin.at.text());
+    opa.calls.answer(of_revision(allow_decision(), "one"));
+    reauthorizer.saw_revision("two");
+    confirm();
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    CHECK(opa.calls.asked() == 2);
+  }
+  SECTION("but not where tunnels are never decided again") {
+    config.tunnels.reauthorize = milliseconds(0);
+    open_until_first_look();
+    reauthorizer.saw_revision("two");
+    run_turns(5);
+    CHECK(resolver.second.open() == 0);
+    CHECK(opa.calls.asked() == 1);
+  }
+}
+
+TEST_CASE_METHOD(GateFixture, "only a few tunnels are decided again at once") {
+  struct Waiting final : proxy::Reauthorizer::Tunnel {
+    int turns = 0;
+    void decide_again() override { ++turns; }
+  };
+  std::vector<Waiting> tunnels(10);
+  const auto turns = [&] {
+    int sum = 0;
+    for (const Waiting& tunnel : tunnels) sum += tunnel.turns;
+    return sum;
+  };
+  for (Waiting& tunnel : tunnels) reauthorizer.enroll(tunnel, std::nullopt);
+  reauthorizer.saw_revision("two");
+  wait_for([&] { return turns() > 0; });
+  const int at_once = turns();
+  CHECK(at_once == 4);
+  const auto first = [&] {
+    for (Waiting& tunnel : tunnels) {
+      if (tunnel.turns > 0) return &tunnel;
+    }
+    return &tunnels.front();
+  };
+
+  SECTION("the next ones when those are done") {
+    for (Waiting& tunnel : tunnels) {
+      if (tunnel.turns > 0) reauthorizer.answered(tunnel);
+    }
+    wait_for([&] { return turns() == 8; });
+    CHECK(reauthorizer.waiting() == 2);
+  }
+  SECTION("the next one when one goes away in its turn") {
+    reauthorizer.withdraw(*first());
+    wait_for([&] { return turns() == 5; });
+  }
+  SECTION("none in the place of one that goes away while it waits") {
+    for (Waiting& tunnel : tunnels) {
+      if (tunnel.turns == 0) reauthorizer.withdraw(tunnel);
+    }
+    for (Waiting& tunnel : tunnels) reauthorizer.answered(tunnel);
+    run_turns(5);
+    CHECK(turns() == 4);
+  }
+  SECTION("one at a time, and told once, while there is no decision") {
+    for (Waiting& tunnel : tunnels) {
+      if (tunnel.turns > 0) reauthorizer.not_answered(tunnel, {Errc::opa_unreachable, 0, {}});
+    }
+    CHECK(records.diagnostics.size() == 1);
+    wait_for([&] { return turns() == 5; });
+    run_turns(5);
+    CHECK(turns() == 5);
+  }
+  for (Waiting& tunnel : tunnels) reauthorizer.withdraw(tunnel);
+}
+
+}  // namespace warder::testing
