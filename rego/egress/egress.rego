@@ -97,88 +97,22 @@ _trusted_assurances := {"proven", "observed"}
 
 _destination := sprintf("%s:%d", [input.host, input.port])
 
-# Endpoints for this host and port, whoever may use them.
-_matching contains {"policy": name, "endpoint": endpoint} if {
-	some name, policy in data.network_policies
-	some endpoint in policy.endpoints
-	lower(endpoint.host) in _host_names
-	_port_matches(endpoint)
-}
-
 # Those of them that are for this caller.
 _listing contains match if {
 	some match in _matching
-	_lists_caller(match.policy)
+	match.policy in _listing_policies
 }
 
 # Those that allow what it asks for.
 _granting contains match if {
 	count(_obstacles) == 0
 	some match in _listing
-	_admits_caller(match.policy)
+	match.policy in _admitting_policies
 	_permits(match.endpoint)
 	_requirements_met(match)
 }
 
-_admitted if {
-	some match in _matching
-	_admits_caller(match.policy)
-}
-
-_port_matches(endpoint) if endpoint.port == input.port
-
-_port_matches(endpoint) if input.port in endpoint.ports
-
-# What an endpoint may call the host. "*" stands for exactly one label, the first. An address has no
-# labels.
-_host_names := {_host, concat(".", array.concat(["*"], array.slice(labels, 1, count(labels))))} if {
-	not _is_address(_host)
-	labels := split(_host, ".")
-	count(labels) > 1
-} else := {_host}
-
-_host := lower(input.host)
-
-# Any prefix length makes a range of an address, of either family, and of nothing else.
-_is_address(host) if net.cidr_is_valid(concat("/", [host, "32"]))
-
-_lists_caller(name) if {
-	some binary in data.network_policies[name].binaries
-	_is_caller(binary)
-}
-
-_admits_caller(name) if {
-	some binary in data.network_policies[name].binaries
-	_is_caller(binary)
-	_well_enough_known(binary)
-}
-
-# Every key that is there must match, so that a mistake in one never widens the other.
-_is_caller(binary) if {
-	keys := object.keys(binary) & {"path", "sha256"}
-	count(keys) > 0
-	every key in keys {
-		_is_caller_by(key, binary[key])
-	}
-}
-
-# Byte for byte; a caller without a trusted name (null) is in no list.
-_is_caller_by("path", path) if {
-	is_string(input.binary)
-	path == input.binary
-}
-
-_is_caller_by("sha256", sha256) if {
-	regex.match(`^[0-9a-f]{64}$`, input.sha256)
-	lower(sha256) == input.sha256
-}
-
-_well_enough_known(_) if _caller_known
-
-_well_enough_known(binary) if {
-	not "path" in object.keys(binary)
-	_file_known
-}
+_admitted if count(_admitting_policies) > 0
 
 # Said positively again: a requirement that isn't understood isn't met.
 _requirements_met(match) if {
@@ -192,7 +126,7 @@ _requirements_met(match) if {
 
 # Of the policy and of its endpoint; both count.
 _required(match) := [object.get(holder, "require", {}) |
-	some holder in [data.network_policies[match.policy], match.endpoint]
+	some holder in [_facts[match.policy], match.endpoint]
 ]
 
 _met("assurance", "proven") if input.identity.assurance == "proven"
@@ -205,21 +139,9 @@ _met("relays", false) if {
 	input.identity.via_complete == true
 }
 
-_met("container", id) if {
-	regex.match(`^[0-9a-f]{12,64}$`, id)
-	count(input.identity.processes) > 0
-	every process in input.identity.processes {
-		startswith(process.container, id)
-	}
-}
+_met("container", id) if _every_process_has("container", id)
 
-_met("pod", uid) if {
-	is_string(uid)
-	count(input.identity.processes) > 0
-	every process in input.identity.processes {
-		process.pod == uid
-	}
-}
+_met("pod", uid) if _every_process_has("pod", uid)
 
 # Deterministic where several policies match.
 _first(matches) := min({match.policy | some match in matches})
@@ -235,27 +157,30 @@ _literal(endpoint) := [lower(endpoint.host)] if {
 	_is_address(endpoint.host)
 } else := []
 
-# "audit" only where every endpoint for this host and port says so: one that enforces wins.
+# "audit" only where every endpoint for this host and port says so: one that enforces wins. Audit lets
+# through what nothing allows, so it holds only where nothing is written wrong.
 _enforcement := "audit" if {
 	count(_matching) > 0
 	every match in _matching {
 		match.endpoint.enforcement == "audit"
+		count(match.mistakes) == 0
+		_facts[match.policy].sound
 	}
 } else := "enforce"
 
-# How long the answer may be given again, in seconds. What is no such number allows none of it.
-_max_age(name) := age if {
-	age := data.network_policies[name].max_age
-	is_number(age)
-	age >= 0
-	age <= 3600
-} else := 0
+# How long the answer may be given again, in seconds.
+_max_age(name) := _facts[name].max_age
 
-# Which policies these are: their own word for it, or that of the bundles they came in.
+# Which policies these are: their own word for it, or that of the bundles they came in, or what the
+# index was made from.
 _revision := _short(data.revision) if {
 	is_string(data.revision)
+} else := _short(data.egress_index.declared) if {
+	is_string(data.egress_index.declared)
 } else := _short(concat(" ", _bundle_revisions)) if {
 	count(_bundle_revisions) > 0
+} else := data.egress_index.revision if {
+	is_string(data.egress_index.revision)
 } else := null
 
 _bundle_revisions := sort({sprintf("%s=%s", [name, bundle.manifest.revision]) |

@@ -77,7 +77,7 @@ asked(binary, host, port) := asked_as(binary, host, port, {})
 
 asked_as(binary, host, port, identity) := answer if {
 	document := object.union(question(binary, host, port), {"identity": object.union(known, identity)})
-	answer := egress.decision with input as document with data.network_policies as policies
+	answer := decided(document, policies)
 }
 
 allowed(answer) if {
@@ -129,14 +129,17 @@ test_several_processes_of_one_program_are_known if {
 
 test_no_endpoint if {
 	denied(asked("/usr/bin/curl", "evil.example", 443), "no endpoint for evil.example:443")
-	denied(asked("/usr/bin/curl", "api.example.com", 80), "no endpoint for api.example.com:80")
+	denied(
+		asked("/usr/bin/curl", "api.example.com", 80),
+		"no endpoint for api.example.com:80: there is one for port 443",
+	)
 	denied(asked("/usr/bin/curl", "example.com", 443), "no endpoint for example.com:443")
 }
 
 test_not_this_binary if {
 	denied(
 		asked("/usr/bin/wget", "api.example.com", 443),
-		"an endpoint for api.example.com:443 is in policy another, web, but not for /usr/bin/wget",
+		"endpoint api.example.com:443 is allowed for /usr/bin/curl, /usr/bin/git, not for /usr/bin/wget; see policy another, web",
 	)
 }
 
@@ -154,7 +157,7 @@ test_no_policies if {
 
 test_an_incomplete_question_is_denied if {
 	every document in [{}, {"host": "api.example.com"}, {"port": 443, "binary": "/usr/bin/git"}] {
-		answer := egress.decision with input as document with data.network_policies as policies
+		answer := decided(document, policies)
 		denied(answer, "the input document is not complete")
 	}
 }
@@ -162,7 +165,7 @@ test_an_incomplete_question_is_denied if {
 test_a_missing_key_never_makes_a_caller_known if {
 	every key in object.keys(known) {
 		document := json.remove(question("/usr/bin/git", "api.example.com", 443), [concat("/", ["identity", key])])
-		answer := egress.decision with input as document with data.network_policies as policies
+		answer := decided(document, policies)
 		answer.allow == not_needed(key)
 	}
 }
@@ -223,11 +226,10 @@ test_a_caller_without_a_name_is_denied if {
 
 test_null_matches_no_binary if {
 	document := question(null, "a.example", 1)
-	answer := egress.decision with input as document
-		with data.network_policies as {"p": {
-			"endpoints": [{"host": "a.example", "port": 1}],
-			"binaries": [{"path": null}],
-		}}
+	answer := decided(document, {"p": {
+		"endpoints": [{"host": "a.example", "port": 1}],
+		"binaries": [{"path": null}],
+	}})
 	not answer.allow
 }
 
@@ -251,7 +253,7 @@ test_a_wildcard_is_one_label if {
 test_audit_lets_through_what_it_would_deny if {
 	asked("/usr/bin/wget", "audit.example", 443) == {
 		"allow": true,
-		"reason": "an endpoint for audit.example:443 is in policy watched, but not for /usr/bin/wget",
+		"reason": "endpoint audit.example:443 is allowed for /usr/bin/curl, not for /usr/bin/wget; see policy watched",
 		"policy": "watched",
 		"enforcement": "audit",
 		"would_deny": true,
@@ -282,7 +284,7 @@ test_audit_is_for_callers_that_are_known if {
 test_an_endpoint_that_enforces_wins_over_audit if {
 	denied(
 		asked("/usr/bin/wget", "mixed.example", 443),
-		"an endpoint for mixed.example:443 is in policy strict, watched, but not for /usr/bin/wget",
+		"endpoint mixed.example:443 is allowed for /usr/bin/curl, /usr/bin/git, not for /usr/bin/wget; see policy strict, watched",
 	)
 	allowed(asked("/usr/bin/curl", "mixed.example", 443))
 }
@@ -326,7 +328,7 @@ asked_by_file(binary, sha256, host, identity) := answer if {
 		question(binary, host, 443),
 		{"sha256": sha256, "identity": object.union(known, identity)},
 	)
-	answer := egress.decision with input as document with data.network_policies as hashed
+	answer := decided(document, hashed)
 }
 
 nameless(cause) := {"assurance": "suspect", "causes": [cause, "connector_unknown"]}
@@ -413,7 +415,7 @@ demanding(required) := {
 
 demanded(required, host, identity) := answer if {
 	document := object.union(question("/usr/bin/curl", host, 443), {"identity": object.union(known, identity)})
-	answer := egress.decision with input as document with data.network_policies as demanding(required)
+	answer := decided(document, demanding(required))
 }
 
 met(required, identity) if {
@@ -502,7 +504,7 @@ test_a_missing_key_meets_no_requirement if {
 	every key in object.keys(known) {
 		document := json.remove(question("/usr/bin/curl", "whole.example", 443), [concat("/", ["identity", key])])
 		every required in [{"assurance": "proven"}, {"relays": false, "assurance": "proven"}, {"container": container}] {
-			answer := egress.decision with input as document with data.network_policies as demanding(required)
+			answer := decided(document, demanding(required))
 			not answer.allow
 		}
 	}
@@ -513,8 +515,7 @@ test_the_example_policy if {
 		"endpoints": [{"host": "10.200.0.9", "port": 18789, "enforcement": "enforce", "access": "full"}],
 		"binaries": [{"path": "/usr/bin/socat"}, {"path": "/usr/bin/curl"}],
 	}}
-	answer := egress.decision with input as question("/usr/bin/socat", "10.200.0.9", 18789)
-		with data.network_policies as example
+	answer := decided(question("/usr/bin/socat", "10.200.0.9", 18789), example)
 	allowed(answer)
 	answer.policy == "my_endpoint"
 	answer.allowed_ips == ["10.200.0.9"]

@@ -28,20 +28,85 @@ _explained(problem) := concat(": ", [part |
 ])
 
 _endpoint_problem := "no network_policies are loaded" if {
+	not _has_index
 	not data.network_policies
-} else := sprintf("no endpoint for %s", [_destination]) if {
+} else := "the index of the policies was built for another version of the policy package" if {
+	_has_index
+	not _indexed
+} else := concat("", array.concat([sprintf("no endpoint for %s", [_destination])], _near_endpoints)) if {
 	count(_matching) == 0
 } else := concat("; ", sort(_obstacles)) if {
 	count(_obstacles) > 0
-} else := concat("; ", array.concat(sort(_limitations), sort(_requirements))) if {
-	count(_limitations | _requirements) > 0
+} else := concat("; ", array.concat(sort(_limitations), sort(_requirements | _near_entries))) if {
+	count(((_limitations | _requirements) | _near_entries)) > 0
 } else := sprintf(
-	"an endpoint for %s is in policy %s, but not for %s",
-	[_destination, _names(_matching), input.binary],
+	"endpoint %s is allowed for %s, not for %s%s; see policy %s",
+	[_destination, _listed_programs, input.binary, _starter, _names(_matching)],
 ) if {
 	is_string(input.binary)
 	count(_listing) == 0
 }
+
+# Endpoints that it may have been about: this host with other ports, this port of hosts like it.
+_near_endpoints := array.concat(
+	[sprintf(": there is one for port %s", [_few(ports)]) |
+		ports := [sprintf("%d", [port]) | some port in sort(_other_ports)]
+		count(ports) > 0
+	],
+	[sprintf(": %s does not stand for this host", [_few(sort(_near_patterns))]) |
+		count(_near_patterns) > 0
+	],
+)
+
+# Entries for this program that ask for more.
+_near_entries contains problem if {
+	some name, entries in _entries
+	not name in _admitting_policies
+	some entry in entries
+	count(entry.mistakes) == 0
+	_is_caller_by("path", entry.binary)
+	some key in _unmet(entry.binary)
+	problem := sprintf(
+		"policy %s lists %s only with %s %s, not %s",
+		[name, entry.binary.path, key, _as_text(entry.binary[key]), _instead_of(key)],
+	)
+}
+
+_as_text(value) := _few(value) if {
+	is_array(value)
+} else := sprintf("%v", [value])
+
+_instead_of("sha256") := sprintf("%v", [input.sha256])
+
+_instead_of("assurance") := _explained_causes
+
+_instead_of("uid") := _few(sort({sprintf("%v", [process.uid]) | some process in input.identity.processes}))
+
+_instead_of("container") := _places("container")
+
+_instead_of(key) := concat("", [_few(_parents), _in_doubt]) if key in {"started_by", "descendants"}
+
+_parents := [ancestor | some ancestor in input.identity.processes[0].ancestors]
+
+_in_doubt := "" if {
+	every process in input.identity.processes {
+		process.ancestors_complete == true
+	}
+} else := ", as far as that is known"
+
+# How messages name those who may.
+_listed_programs := "nobody" if {
+	count(_programs_of_policies) == 0
+} else := _few(sort(_programs_of_policies))
+
+_programs_of_policies := {program |
+	some name in _matching_policies
+	some program in _facts[name].programs
+}
+
+_starter := sprintf(" (started by %s)", [input.ancestors[0]]) if {
+	is_string(input.ancestors[0])
+} else := ""
 
 # How messages name the caller.
 _program := input.binary if {
@@ -117,7 +182,14 @@ _places(key) := concat(", ", sort({place |
 	place := object.get({null: "none"}, process[key], process[key])
 }))
 
-_names(matches) := concat(", ", sort({match.policy | some match in matches}))
+_names(matches) := _few(sort({match.policy | some match in matches}))
+
+# A list that stays short.
+_few(texts) := sprintf("%s and others", [concat(", ", array.slice(texts, 0, _most))]) if {
+	count(texts) > _most
+} else := concat(", ", texts)
+
+_most := 4
 
 # Of an endpoint that a tunnel can't be held to.
 _too_closed(name) := concat("", [

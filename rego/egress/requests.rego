@@ -58,8 +58,22 @@ _matches("path", pattern) if glob.match(pattern, ["/"], input.request.path)
 # are never undefined: one that is would be an obstacle less.
 _obstacles contains problem if {
 	some match in _listing
-	some mistake in _mistakes(match.endpoint)
+	some mistake in match.mistakes
 	problem := sprintf("policy %s has an endpoint for %s that is written wrong: %s", [match.policy, _destination, mistake])
+}
+
+_obstacles contains problem if {
+	some match in _listing
+	some mistake in _facts[match.policy].mistakes
+	problem := sprintf("policy %s is written wrong: %s", [match.policy, mistake])
+}
+
+_obstacles contains problem if {
+	some match in _listing
+	some entry in _entries[match.policy]
+	_lists(entry)
+	some mistake in entry.mistakes
+	problem := sprintf("policy %s has an entry in binaries that is written wrong: %s", [match.policy, mistake])
 }
 
 _obstacles contains problem if {
@@ -113,59 +127,3 @@ _read_only if {
 	some match in _listing
 	_limits_requests(match.endpoint)
 } else := false
-
-# What is wrong with an endpoint. Whoever wrote it may have meant to forbid something.
-_mistakes(endpoint) := (_wrong_keys(endpoint) | _wrong_values(endpoint)) | _wrong_rules(endpoint)
-
-_wrong_keys(endpoint) := {sprintf("%s is not a key", [key]) |
-	some key in object.keys(endpoint)
-	not key in _endpoint_keys
-}
-
-_endpoint_keys := {
-	"host", "port", "ports", "enforcement", "access", "rules", "allowed_ips", "sni", "require",
-}
-
-_wrong_values(endpoint) := {sprintf("%s is %v, not %s", [key, value, concat(" or ", allowed)]) |
-	some key, allowed in {
-		"access": ["full", "read-only", "read-write"],
-		"sni": ["match"],
-	}
-	value := endpoint[key]
-	not value in allowed
-}
-
-_wrong_rules(endpoint) := {"rules is not a list of rules"} if {
-	"rules" in object.keys(endpoint)
-	not _has_entries(endpoint.rules)
-} else := {sprintf("rules[%d] is not a rule", [i]) |
-	some i, rule in endpoint.rules
-	not _is_rule(rule)
-}
-
-_has_entries(rules) if {
-	is_array(rules)
-	count(rules) > 0
-}
-
-_is_rule(rule) if {
-	count(rule) == 1
-	some verb, limits in rule
-	verb in {"allow", "deny"}
-	is_object(limits)
-	count(limits) > 0
-	every key, value in limits {
-		_is_limit(key, value)
-	}
-}
-
-_is_limit("method", method) if regex.match(`^(\*|[A-Z]+(-[A-Z]+)*)$`, method)
-
-_is_limit("path", path) if _is_pattern(path)
-
-# Only what the canonical path of a request without doubts can have: a rule with anything else would
-# look as if it forbade something. Of the escapes, those of unreserved characters are decoded there.
-_is_pattern(path) if {
-	regex.match(`^(/([A-Za-z0-9._~!$&'()*+,=:@-]|%(2[0-24-9A-C]|3[ACDE]|40|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*)+$`, path)
-	not regex.match(`\*\*\*|//|/\.\.?(/|$)`, path)
-}

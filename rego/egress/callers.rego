@@ -1,0 +1,162 @@
+# Which programs an entry in `binaries` is about.
+package egress
+
+_listing_policies contains name if {
+	some name, entries in _entries
+	some entry in entries
+	_lists(entry)
+}
+
+_admitting_policies contains name if {
+	some name, entries in _entries
+	some entry in entries
+	_admits(entry)
+}
+
+# About this caller, in all that forbids and limits: also where something isn't known of it, or the entry
+# is written wrong.
+_lists(entry) if {
+	_names_program(entry.binary)
+	not _excludes(entry)
+}
+
+# About this caller, and all it asks for is proven: only then it allows anything.
+_admits(entry) if {
+	count(entry.mistakes) == 0
+	_names_program(entry.binary)
+	count(_unmet(entry.binary)) == 0
+	_well_enough_known(entry.binary)
+}
+
+# Every key that is there must match, so that a mistake in one never widens the other. Of an entry that is
+# written wrong, every key that can be read; with none of them it may be meant for anybody.
+_names_program(binary) if {
+	every key in _readable_keys(binary) {
+		_is_caller_by(key, binary)
+	}
+}
+
+_readable_keys(binary) := {key |
+	some key in {"path", "sha256"}
+	_is_readable(key, binary[key])
+}
+
+_is_readable("path", path) if _is_path(path)
+
+_is_readable("sha256", sha256) if _is_sha256(sha256)
+
+_is_caller_by("path", binary) if _runs(binary.path)
+
+_is_caller_by("path", binary) if {
+	binary.descendants == true
+	some process in input.identity.processes
+	_descends(process, binary.path)
+}
+
+_is_caller_by("sha256", binary) if {
+	is_string(input.sha256)
+	lower(binary.sha256) == input.sha256
+}
+
+# Byte for byte; a caller without a trusted name (null) is in no list.
+_runs(path) if {
+	is_string(input.binary)
+	path == input.binary
+}
+
+# Other names of the same file.
+_runs(path) if {
+	is_string(input.binary)
+	count(input.identity.processes) > 0
+	every process in input.identity.processes {
+		path in process.names
+	}
+}
+
+_runs(pattern) if _fits(pattern, input.binary)
+
+# "*" stands for any bytes of one segment, "**" for any bytes.
+_fits(pattern, path) if {
+	contains(pattern, "*")
+	glob.match(pattern, ["/"], path)
+}
+
+_descends(process, path) if {
+	some ancestor in process.ancestors
+	_is_or_fits(path, ancestor)
+}
+
+_is_or_fits(path, path)
+
+_is_or_fits(pattern, path) if _fits(pattern, path)
+
+# What an entry asks for beside the program, and this caller isn't known to have.
+_unmet(binary) := {key |
+	some key, value in binary
+	key != "path"
+	not _has(binary, key, value)
+}
+
+_has(_, key, value) if _every_process_has(key, value)
+
+_has(_, "assurance", value) if _met("assurance", value)
+
+_has(binary, "sha256", _) if _is_caller_by("sha256", binary)
+
+_has(_, "descendants", false)
+
+_has(binary, "descendants", true) if _runs(binary.path)
+
+_has(binary, "descendants", true) if _every_process_has("started_by", [binary.path])
+
+_every_process_has(key, value) if {
+	count(input.identity.processes) > 0
+	every process in input.identity.processes {
+		_process_has(process, key, value)
+	}
+}
+
+_process_has(process, "uid", uid) if process.uid == uid
+
+_process_has(process, "container", id) if {
+	regex.match(`^[0-9a-f]{12,64}$`, id)
+	startswith(process.container, id)
+}
+
+_process_has(process, "pod", uid) if {
+	is_string(uid)
+	process.pod == uid
+}
+
+# Without the kernel's word for all of them, another program may have stepped in between, or have stepped
+# aside for one of these.
+_process_has(process, "started_by", programs) if {
+	process.ancestors_complete == true
+	some program in programs
+	_descends(process, program)
+}
+
+# Known to be another one than the entry is about.
+_excludes(entry) if {
+	count(entry.mistakes) == 0
+	count(input.identity.processes) > 0
+	some key in {"uid", "container", "started_by"}
+	value := entry.binary[key]
+	every process in input.identity.processes {
+		_is_known(process, key)
+		not _process_has(process, key, value)
+	}
+}
+
+_is_known(process, "uid") if is_number(process.uid)
+
+_is_known(process, "container") if is_string(process.container)
+
+_is_known(process, "started_by") if process.ancestors_complete == true
+
+_well_enough_known(_) if _caller_known
+
+_well_enough_known(binary) if {
+	not binary.path
+	_file_known
+}

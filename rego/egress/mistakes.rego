@@ -1,0 +1,260 @@
+# What is written wrong in a policy. Whoever wrote it may have meant to forbid something, so it allows
+# nothing. `at` is where, below the policy, the
+# endpoint or the entry.
+package egress
+
+_mistake(at, problem) := {"at": at, "problem": problem}
+
+_wrong_keys(holder, known) := {_mistake([key], sprintf("%s is not a key", [key])) |
+	some key in object.keys(holder)
+	not key in known
+}
+
+# Of a policy itself; its endpoints and binaries have their own.
+_policy_mistakes(policy) := {_mistake([], "it is not a mapping")} if {
+	not is_object(policy)
+} else := union({_wrong_keys(policy, _policy_keys), _missing_lists(policy), _wrong_max_age(policy)})
+
+_policy_keys := {"endpoints", "binaries", "require", "max_age"}
+
+_missing_lists(policy) := {_mistake([key], sprintf("%s is not a list", [key])) |
+	some key in ["endpoints", "binaries"]
+	not is_array(object.get(policy, key, null))
+}
+
+_wrong_max_age(policy) := {_mistake(["max_age"], sprintf("max_age is %v, not a number from 0 to 3600", [age])) |
+	age := policy.max_age
+	not _is_max_age(age)
+}
+
+_is_max_age(age) if {
+	is_number(age)
+	age >= 0
+	age <= 3600
+}
+
+_endpoint_mistakes(endpoint) := {_mistake([], "it is not a mapping")} if {
+	not is_object(endpoint)
+} else := union({
+	_wrong_keys(endpoint, _endpoint_keys),
+	{_mistake(["host"], problem) | some problem in _host_mistakes(object.get(endpoint, "host", null))},
+	_wrong_port_keys(endpoint),
+	_wrong_ports(endpoint),
+	_wrong_values(endpoint),
+	_wrong_rules(endpoint),
+	_wrong_addresses(endpoint),
+})
+
+_endpoint_keys := {
+	"host", "port", "ports", "enforcement", "access", "rules", "allowed_ips", "sni", "require",
+}
+
+# What no question can be about: Warder asks about hosts in canonical form.
+_host_mistakes(host) := {sprintf("host is %v, not a text", [host])} if {
+	not is_string(host)
+} else := {sprintf("host is %s, and that address is written %s", [host, canonical]) |
+	canonical := _canonical_address(host)
+	canonical != lower(host)
+} if {
+	_is_address(host)
+} else := {sprintf("host is %s, which is no pattern: %s", [host, why]) |
+	why := _wrong_pattern(lower(host))
+} if {
+	contains(host, "*")
+} else := {sprintf("host is %s, which is neither a name nor an address", [host]) |
+	not _is_name(lower(host))
+}
+
+_canonical_address(host) := split(whole, "/")[0] if {
+	prefix := {true: "128", false: "32"}[contains(host, ":")]
+	some whole in net.cidr_merge([concat("/", [host, prefix])])
+}
+
+_wrong_pattern(host) := "it covers a whole top-level domain, or more" if {
+	count(split(host, ".")) < 3
+} else := "* is for the first label alone" if {
+	contains(_parent_of(host), "*")
+} else := "the rest of it is not a name" if {
+	not _is_name(_parent_of(host))
+} else := "its first label is not * or **, nor of letters, digits, - and _ around each *" if {
+	not regex.match(`^(\*\*|[a-z0-9_-]*(\*[a-z0-9_-]+)*\*?)$`, _first_label(host))
+}
+
+# As Warder takes them; a last label like a number belongs to an address.
+_is_name(name) if {
+	count(name) <= 253
+	regex.match(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`, name)
+	not regex.match(`(^|\.)([0-9]+|0x[0-9a-f]*)$`, name)
+}
+
+_wrong_port_keys(endpoint) := {_mistake(["port"], "there is neither port nor ports")} if {
+	not "port" in object.keys(endpoint)
+	not "ports" in object.keys(endpoint)
+} else := {_mistake(["ports"], "port and ports are both there")} if {
+	"port" in object.keys(endpoint)
+	"ports" in object.keys(endpoint)
+} else := {_mistake(["ports"], "ports is not a list of ports")} if {
+	"ports" in object.keys(endpoint)
+	not _has_entries(endpoint.ports)
+} else := set()
+
+_wrong_ports(endpoint) := {_mistake(["port"], sprintf("port is %v, not an integer from 1 to 65535", [port])) |
+	port := endpoint.port
+	not _is_port(port)
+} | {_mistake(["ports", i], sprintf("ports[%d] is %v, not an integer from 1 to 65535", [i, port])) |
+	some i, port in _list(endpoint, "ports")
+	not _is_port(port)
+}
+
+_wrong_values(endpoint) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, concat(" or ", allowed)])) |
+	some key, allowed in {
+		"access": ["full", "read-only", "read-write"],
+		"enforcement": ["enforce", "audit"],
+		"sni": ["match"],
+	}
+	value := endpoint[key]
+	not value in allowed
+}
+
+_wrong_rules(endpoint) := {_mistake(["rules"], "rules is not a list of rules")} if {
+	"rules" in object.keys(endpoint)
+	not _has_entries(endpoint.rules)
+} else := {_mistake(["rules", i], sprintf("rules[%d] is not a rule", [i])) |
+	some i, rule in endpoint.rules
+	not _is_rule(rule)
+}
+
+_has_entries(list) if {
+	is_array(list)
+	count(list) > 0
+}
+
+_is_rule(rule) if {
+	count(rule) == 1
+	some verb, limits in rule
+	verb in {"allow", "deny"}
+	is_object(limits)
+	count(limits) > 0
+	every key, value in limits {
+		_is_limit(key, value)
+	}
+}
+
+_is_limit("method", method) if regex.match(`^(\*|[A-Z]+(-[A-Z]+)*)$`, method)
+
+_is_limit("path", path) if _is_pattern(path)
+
+# Only what the canonical path of a request without doubts can have: a rule with anything else would
+# look as if it forbade something. Of the escapes, those of unreserved characters are decoded there.
+_is_pattern(path) if {
+	regex.match(`^(/([A-Za-z0-9._~!$&'()*+,=:@-]|%(2[0-24-9A-C]|3[ACDE]|40|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*)+$`, path)
+	not regex.match(`\*\*\*|//|/\.\.?(/|$)`, path)
+}
+
+_wrong_addresses(endpoint) := {_mistake(["allowed_ips"], "allowed_ips is not a list of addresses and ranges")} if {
+	"allowed_ips" in object.keys(endpoint)
+	not is_array(endpoint.allowed_ips)
+} else := {_mistake(["allowed_ips", i], sprintf("allowed_ips[%d] is %v, not an address or a range", [i, range])) |
+	some i, range in endpoint.allowed_ips
+	not _is_range(range)
+}
+
+_is_range(range) if net.cidr_is_valid(range)
+
+_is_range(range) if _is_address(range)
+
+_binary_mistakes(binary) := {_mistake([], "it is not a mapping")} if {
+	not is_object(binary)
+} else := union({
+	_wrong_keys(binary, object.keys(_binary_keys)),
+	_wrong_program(binary),
+	{_mistake([key], sprintf("%s is %v, not %s", [key, value, expected])) |
+		some key, expected in _binary_keys
+		value := binary[key]
+		not _is_binary_value(key, value)
+	},
+})
+
+# With what each of them has to be.
+_binary_keys := {
+	"path": "an absolute path, or a pattern with * and **",
+	"sha256": "64 hexadecimal digits",
+	"descendants": "true or false",
+	"started_by": "a list of absolute paths",
+	"uid": "a number",
+	"container": "a container's id, or its first 12 or more digits",
+	"assurance": "proven or observed",
+}
+
+_wrong_program(binary) := {_mistake(["path"], "there is neither path nor sha256")} if {
+	not "path" in object.keys(binary)
+	not "sha256" in object.keys(binary)
+} else := {_mistake(["descendants"], "descendants needs a path, and goes with no sha256") |
+	"descendants" in object.keys(binary)
+	object.keys(binary) & {"path", "sha256"} != {"path"}
+}
+
+_is_binary_value("path", path) if _is_path(path)
+
+_is_binary_value("sha256", sha256) if _is_sha256(sha256)
+
+_is_binary_value("descendants", descendants) if is_boolean(descendants)
+
+_is_binary_value("started_by", programs) if {
+	_has_entries(programs)
+	every program in programs {
+		_is_path(program)
+	}
+}
+
+_is_binary_value("uid", uid) if {
+	is_number(uid)
+	uid >= 0
+	uid == floor(uid)
+}
+
+_is_binary_value("container", id) if _is_container_id(id)
+
+_is_binary_value("assurance", assurance) if assurance in _trusted_assurances
+
+# As the kernel writes them. With "*" it is a pattern, and of what else means something in one, nothing.
+_is_path(path) if {
+	startswith(path, "/")
+	not regex.match(`//|/\.\.?(/|$)|.+/$`, path)
+	not regex.match(`(?s)\*.*[?\[\]{}\\]|[?\[\]{}\\].*\*|\*\*\*`, path)
+}
+
+_is_exact_path(path) if {
+	_is_path(path)
+	not contains(path, "*")
+}
+
+_is_sha256(sha256) if regex.match(`^[0-9A-Fa-f]{64}$`, sha256)
+
+_is_container_id(id) if regex.match(`^[0-9a-f]{12,64}$`, id)
+
+# A requirement that is written wrong is not met, so it needs nothing more. What is wrong with it is for
+# whoever looks the policies over.
+_require_mistakes(holder) := {_mistake(["require"], "require is not a mapping")} if {
+	"require" in object.keys(holder)
+	not is_object(holder.require)
+} else := {_mistake(["require", key], sprintf("%s is %v, not %s", [key, value, expected])) |
+	some key, value in holder.require
+	not _is_requirement(key, value)
+	expected := object.get(_requirements_known, key, "a requirement")
+}
+
+_requirements_known := {
+	"assurance": "proven or observed",
+	"relays": "false",
+	"container": _binary_keys.container,
+	"pod": "a pod's uid",
+}
+
+_is_requirement("assurance", assurance) if assurance in _trusted_assurances
+
+_is_requirement("relays", false)
+
+_is_requirement("container", id) if _is_container_id(id)
+
+_is_requirement("pod", uid) if is_string(uid)

@@ -1,0 +1,150 @@
+# What is found in all policies together: what is written wrong, and what one takes from another.
+package egress
+
+_policies := data.network_policies if {
+	is_object(data.network_policies)
+} else := {}
+
+_found := sort(_findings)
+
+_findings contains _warning(["network_policies"], "no network_policies are loaded") if not data.network_policies
+
+_findings contains _error(["network_policies"], "network_policies is not a mapping") if {
+	data.network_policies
+	not is_object(data.network_policies)
+}
+
+_findings contains _error(array.concat(["network_policies", name], mistake.at), mistake.problem) if {
+	some name, policy in _policies
+	some mistake in (_policy_mistakes(policy) | _require_mistakes(policy))
+}
+
+_findings contains _error(array.concat(["network_policies", name, "endpoints", i], mistake.at), mistake.problem) if {
+	some name, policy in _policies
+	some i, endpoint in _list(policy, "endpoints")
+	some mistake in (_endpoint_mistakes(endpoint) | _require_mistakes(endpoint))
+}
+
+_findings contains _error(array.concat(["network_policies", name, "binaries", i], mistake.at), mistake.problem) if {
+	some name, policy in _policies
+	some i, binary in _list(policy, "binaries")
+	some mistake in _binary_mistakes(binary)
+}
+
+_findings contains _warning(["network_policies", name, key], sprintf("%s is empty: the policy allows nothing", [key])) if {
+	some name, policy in _policies
+	some key in ["endpoints", "binaries"]
+	policy[key] == []
+}
+
+_findings contains _warning(["network_policies", name, key, i], "it is there twice") if {
+	some name, policy in _policies
+	some key in ["endpoints", "binaries"]
+	list := _list(policy, key)
+	last := object.union_n([{json.marshal(entry): i} | some i, entry in list])
+	some i, entry in list
+	last[json.marshal(entry)] != i
+}
+
+_findings contains _warning(["network_policies", name, "binaries", i, "path"], "it stands for every program") if {
+	some name, policy in _policies
+	some i, binary in _list(policy, "binaries")
+	binary.path == "/**"
+}
+
+_findings contains _warning(["network_policies", name, "endpoints", i, "allowed_ips", j], "it stands for every address") if {
+	some name, policy in _policies
+	some i, endpoint in _list(policy, "endpoints")
+	some j, range in _list(endpoint, "allowed_ips")
+	endswith(range, "/0")
+}
+
+# The rest is about endpoints for one host and port. What goes together in a way that is not meant changes no
+# answer: each endpoint allows by itself what it allows.
+
+_findings contains _error(_path_of(match, "enforcement"), problem) if {
+	some match in _all_matches
+	match.endpoint.enforcement == "audit"
+	[port, pattern, policy] := _covered(match, _enforcing)[_]
+	problem := sprintf("audit has no effect at %s:%d: policy %s enforces at %s", [match.endpoint.host, port, policy, pattern])
+}
+
+_findings contains _error(_path_of(match, key), problem) if {
+	some match in _all_matches
+	key := _limiting_key(match.endpoint)
+	[port, pattern, programs] := _covered(match, _unlimited)[_]
+	some path in _paths_of(match.policy)
+	problem := sprintf(
+		"%s has no effect for %s at %s:%d: policy %s gives it full access to %s",
+		[key, path, match.endpoint.host, port, programs[path], pattern],
+	)
+}
+
+_findings contains _warning(_path_of(match, "host"), problem) if {
+	some match in _all_matches
+	not match.endpoint.sni
+	[port, pattern, programs] := _covered(match, _sni_matched)[_]
+	some path in _paths_of(match.policy)
+	problem := sprintf(
+		"sni: match holds for %s at %s:%d too: policy %s asks for it at %s",
+		[path, match.endpoint.host, port, programs[path], pattern],
+	)
+}
+
+_path_of(match, key) := ["network_policies", match.policy, "endpoints", match.number, key]
+
+# What a table has for all hosts that an endpoint is for.
+_covered(match, table) := {[port, pattern, found] |
+	some port in _ports(match.endpoint)
+	some pattern in _covering(lower(match.endpoint.host))
+	found := table[pattern][format_int(port, 10)]
+}
+
+# Every pattern that stands for all of what this one stands for.
+_covering(host) := {host} if {
+	_is_address(host)
+} else := _patterns_for(host, split(host, ".")) - {concat(".", ["*", _parent_of(host)])} if {
+	_first_label(host) == "**"
+} else := _patterns_for(host, split(host, "."))
+
+_enforcing := object.union_n([row |
+	some match in _all_matches
+	not match.endpoint.enforcement == "audit"
+	row := _table_row(match, match.policy)
+])
+
+_unlimited := object.union_n([row |
+	some match in _all_matches
+	count(match.mistakes) == 0
+	not _limits_requests(match.endpoint)
+	object.get(match.endpoint, "require", {}) == {}
+	object.get(_policies[match.policy], "require", {}) == {}
+	row := _table_row(match, {path: match.policy | some path in _unconditional_paths(match.policy)})
+])
+
+_sni_matched := object.union_n([row |
+	some match in _all_matches
+	match.endpoint.sni == "match"
+	row := _table_row(match, {path: match.policy | some path in _paths_of(match.policy)})
+])
+
+_table_row(match, value) := {lower(match.endpoint.host): {format_int(port, 10): value | some port in _ports(match.endpoint)}}
+
+# What an endpoint limits that another one can give.
+_limiting_key(endpoint) := "access" if {
+	endpoint.access in {"read-only", "read-write"}
+} else := "rules" if {
+	some rule in endpoint.rules
+	rule.allow
+}
+
+_paths_of(name) := {binary.path |
+	some binary in _list(_policies[name], "binaries")
+	_is_exact_path(binary.path)
+}
+
+_unconditional_paths(name) := {binary.path |
+	some binary in _list(_policies[name], "binaries")
+	object.keys(binary) == {"path"}
+	_is_exact_path(binary.path)
+}
