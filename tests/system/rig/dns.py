@@ -7,8 +7,20 @@ import threading
 _A, _AAAA = 1, 28
 
 
+class Turns:
+    """What a name stands for one question after the other, A and AAAA each for itself; the last stays."""
+
+    def __init__(self, *answers, ttl=0):
+        self.ttl = ttl
+        self._answers = {_A: list(answers), _AAAA: list(answers)}
+
+    def next(self, kind):
+        left = self._answers.get(kind, [[]])
+        return left.pop(0) if len(left) > 1 else left[0]
+
+
 class DnsServer:
-    """On 127.0.0.1:53 of the gate."""
+    """On 127.0.0.1:53 of the gate. `zone` holds lists of addresses, or Turns, by name."""
 
     def __init__(self, world, zone):
         self.zone = zone
@@ -42,6 +54,9 @@ class DnsServer:
         with self._lock:
             self._asked.append(name)
         known = self.zone.get(name, self.zone.get("*." + name.partition(".")[2]))
+        ttl = 1
+        if isinstance(known, Turns):
+            known, ttl = known.next(kind), known.ttl
         wanted = [a for a in known or [] if (":" in a) == (kind == _AAAA) and kind in (_A, _AAAA)]
         code = 0 if known is not None else 3
         head = packet[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, len(wanted), 0, 0)
@@ -49,7 +64,7 @@ class DnsServer:
         for address in wanted:
             family = socket.AF_INET6 if kind == _AAAA else socket.AF_INET
             data = socket.inet_pton(family, address)
-            records += struct.pack("!HHHIH", 0xC00C, kind, 1, 0, len(data)) + data
+            records += struct.pack("!HHHIH", 0xC00C, kind, 1, ttl, len(data)) + data
         return head + packet[12 : at + 5] + records
 
     def close(self):
