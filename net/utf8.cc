@@ -1,6 +1,8 @@
 #include "net/utf8.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace warder {
 namespace {
@@ -26,11 +28,22 @@ Sequence sequence_of(unsigned char lead) {
   return {};
 }
 
+// Where the first byte beyond ASCII may be, from `i` on; looks at eight at a time.
+std::size_t skip_ascii(std::string_view bytes, std::size_t i) {
+  std::uint64_t eight = 0;
+  while (bytes.size() - i >= sizeof(eight)) {
+    std::memcpy(&eight, bytes.data() + i, sizeof(eight));
+    if ((eight & 0x8080808080808080) != 0) break;
+    i += sizeof(eight);
+  }
+  return i;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view bytes) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  std::size_t i = 0;
+  std::size_t i = skip_ascii(bytes, 0);
   while (i < bytes.size()) {
     const Sequence sequence = sequence_of(at(i));
     if (sequence.length == 0 || sequence.length > bytes.size() - i) return false;
@@ -41,6 +54,7 @@ bool is_utf8(std::string_view bytes) {
       if ((at(i + k) & 0xC0) != 0x80) return false;
     }
     i += sequence.length;
+    if (sequence.length == 1) i = skip_ascii(bytes, i);
   }
   return true;
 }

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 #include <rapidjson/error/en.h>
+#include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/utf8.h"
@@ -79,9 +82,8 @@ std::optional<Error> check(const Value& value) {
   return std::nullopt;
 }
 
-}  // namespace
-
-Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits) {
+// What RapidJSON would not tell of.
+Result<void> check_bytes(std::string_view text, JsonLimits limits) {
   if (text.size() > limits.bytes) {
     return fail(Errc::opa_too_large,
                 fmt::format("{} bytes, the limit is {}", text.size(), limits.bytes));
@@ -94,6 +96,76 @@ Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits)
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
     return fail(Errc::opa_not_json, "begins with a byte order mark");
   }
+  return {};
+}
+
+Error not_json(rapidjson::ParseErrorCode code, std::size_t offset) {
+  return Error{Errc::opa_not_json, 0,
+               fmt::format("byte {}: {}", offset, rapidjson::GetParseError_En(code))};
+}
+
+// RapidJSON's events, for a JsonVisitor. Numbers come as RawNumber only.
+struct Walk {
+  JsonVisitor& visitor;
+  const unsigned depth_limit;
+  unsigned depth = 0;
+  bool too_deep = false;
+
+  bool Null() { return visitor.on_null(); }
+  bool Bool(bool value) { return visitor.on_boolean(value); }
+  bool Int(int /*value*/) { return false; }
+  bool Uint(unsigned /*value*/) { return false; }
+  bool Int64(std::int64_t /*value*/) { return false; }
+  bool Uint64(std::uint64_t /*value*/) { return false; }
+  bool Double(double /*value*/) { return false; }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool /*copy*/) {
+    return visitor.on_number({text, size});
+  }
+  bool String(const char* text, rapidjson::SizeType size, bool /*copy*/) {
+    return visitor.on_string({text, size});
+  }
+  bool Key(const char* text, rapidjson::SizeType size, bool /*copy*/) {
+    return visitor.on_key({text, size});
+  }
+  bool open(bool object) {
+    too_deep = ++depth > depth_limit;
+    return !too_deep && visitor.on_open(object);
+  }
+  bool close() {
+    --depth;
+    return visitor.on_close();
+  }
+  bool StartObject() { return open(true); }
+  bool EndObject(rapidjson::SizeType /*members*/) { return close(); }
+  bool StartArray() { return open(false); }
+  bool EndArray(rapidjson::SizeType /*entries*/) { return close(); }
+};
+
+}  // namespace
+
+Result<void> walk_json(std::span<char> text, JsonVisitor& visitor, JsonLimits limits) {
+  const std::string_view whole(text.data(), text.size());
+  if (auto checked = check_bytes(whole, limits); !checked) return checked;
+  // Once for all of it: RapidJSON's own check looks at each character of each string.
+  if (!is_utf8(whole)) return fail(Errc::opa_not_json, "not UTF-8");
+  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag;
+  Walk walk{visitor, limits.depth};
+  rapidjson::InsituStringStream stream(text.data());
+  rapidjson::Reader reader;
+  const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, walk);
+  if (walk.too_deep) {
+    return fail(Errc::opa_not_json, fmt::format("nested more than {} deep", limits.depth));
+  }
+  if (result.Code() == rapidjson::kParseErrorTermination) {
+    return fail(Errc::opa_bad_answer, fmt::format("unexpected at byte {}", result.Offset()));
+  }
+  if (result.IsError()) return fail(not_json(result.Code(), result.Offset()));
+  return {};
+}
+
+Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits) {
+  if (auto checked = check_bytes(text, limits); !checked) return fail(std::move(checked.error()));
   if (deeper_than(text, limits.depth)) {
     return fail(Errc::opa_not_json, fmt::format("nested more than {} deep", limits.depth));
   }
@@ -104,9 +176,7 @@ Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits)
   rapidjson::Document document;
   document.Parse<kFlags>(text.data(), text.size());
   if (document.HasParseError()) {
-    return fail(Errc::opa_not_json,
-                fmt::format("byte {}: {}", document.GetErrorOffset(),
-                            rapidjson::GetParseError_En(document.GetParseError())));
+    return fail(not_json(document.GetParseError(), document.GetErrorOffset()));
   }
   if (auto error = check(document)) return fail(std::move(*error));
   return document;

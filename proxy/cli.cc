@@ -19,6 +19,7 @@
 #include "proxy/config_keys.h"
 #include "proxy/config_load.h"
 #include "proxy/config_values.h"
+#include "proxy/decisions/commands.h"
 #include "proxy/doctor.h"
 #include "proxy/identify.h"
 #include "proxy/text_escape.h"
@@ -52,6 +53,7 @@ struct CommandLine {
   std::string checked_file;
   std::string client, proxy, original;
   bool json = false;
+  std::optional<decisions::Commands> decisions;
 };
 
 // The first sentence, without the backquotes of Markdown.
@@ -114,6 +116,8 @@ void declare(CommandLine& line) {
 
   line.check = line.app.add_subcommand("check", "Say whether a configuration file is right");
   line.check->add_option("FILE", line.checked_file, "Configuration file (YAML)")->required();
+
+  line.decisions.emplace(line.app);
 
   line.reference =
       line.app.add_subcommand("config-reference", "Write docs/config.md: every key explained");
@@ -216,6 +220,7 @@ int cli_main(int argc, char** argv, int (*run)(const Config&)) {
       for (const Configured* command : {&line.run, &line.identify, &line.doctor}) {
         if (command->app->parsed()) at = command->app;
       }
+      if (const CLI::App* chosen = line.decisions->chosen()) at = chosen;
       fmt::print(stderr, "warder: {}\n{}", visible(error.what()), at->help());
       return kWrongUsage;
     }
@@ -223,6 +228,7 @@ int cli_main(int argc, char** argv, int (*run)(const Config&)) {
     if (line.identify.app->parsed()) return identify_one(line);
     if (line.doctor.app->parsed()) return examine_host(line);
     if (line.check->parsed()) return check_file(line.checked_file);
+    if (line.decisions->chosen() != nullptr) return line.decisions->run();
     fmt::print("{}", config_reference());
     return kOk;
   } catch (const std::exception& error) {

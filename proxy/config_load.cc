@@ -179,7 +179,9 @@ Problem apply_environment(Config& config, const Values& environment) {
     if (equals == std::string::npos || entry.rfind("WARDER_", 0) != 0) continue;
     const std::string name = entry.substr(0, equals);
     const std::string value = entry.substr(equals + 1);
-    if (name == "WARDER_CONFIG" || value.empty()) continue;
+    // Those of other commands: decisions/commands.cc.
+    const bool other = name == "WARDER_DECISION_LOG" || name == "WARDER_RECORDS";
+    if (name == "WARDER_CONFIG" || other || value.empty()) continue;
     const Key* key = find_key_of_variable(name);
     if (key == nullptr) {
       config.warnings.push_back("the environment variable " + visible(name) +

@@ -1,0 +1,176 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "proxy/decisions/cells.h"
+#include "proxy/decisions/comparison.h"
+#include "proxy/decisions/instant.h"
+#include "proxy/decisions/json_out.h"
+#include "proxy/decisions/options.h"
+
+namespace warder::decisions {
+namespace {
+
+constexpr std::size_t kOnlyIn = 12, kTime = 24, kOutcome = 9, kBinary = 32, kDestination = 36;
+
+// Rows of decisions that one log has and the other has not.
+class Differences {
+ public:
+  explicit Differences(Form form) : form_(form) {}
+
+  void heading() const {
+    if (form_ == Form::csv) {
+      fmt::print("only_in,time,decision_id,request_id,outcome,code,binary,host,port\r\n");
+    } else if (form_ == Form::table) {
+      fmt::print("{} {} {:36} {:32} {} {} DESTINATION\n", cell("ONLY IN", kOnlyIn),
+                 cell("TIME", kTime), "DECISION", "REQUEST", cell("OUTCOME", kOutcome),
+                 cell("BINARY", kBinary));
+    }
+  }
+
+  void write(const Item& item) const {
+    const Event& event = item.event;
+    const bool record = event.kind == Event::Kind::record;
+    const std::string_view only_in = record ? "records" : "opa_log";
+    if (form_ == Form::json) {
+      JsonOut out;
+      out.add("only_in", only_in);
+      out.add_json(record ? "record" : "event", item.text);
+      fmt::print("{}\n", out.finish());
+      return;
+    }
+    const auto time = event.time();
+    const std::string when = time ? show_instant(*time) : "";
+    const auto port = event.number(Field::port);
+    if (form_ == Form::csv) {
+      fmt::print("{},{},{},{},{},{},{},{},{}\r\n", only_in, when,
+                 csv_field(event.text(Field::decision_id)),
+                 csv_field(event.text(Field::request_id)), csv_field(event.outcome()),
+                 csv_field(event.text(Field::code)), csv_field(event.text(Field::binary)),
+                 csv_field(event.text(Field::host)), port ? std::to_string(*port) : "");
+      return;
+    }
+    fmt::print("{} {} {} {} {} {} {}\n", cell(only_in, kOnlyIn), cell(when, kTime),
+               cell(event.text(Field::decision_id), 36), cell(event.text(Field::request_id), 32),
+               cell(event.outcome(), kOutcome),
+               cell(event.text(Field::binary), kBinary, Keep::back),
+               cell(destination_of(event), kDestination, Keep::back));
+  }
+
+ private:
+  const Form form_;
+};
+
+// Hands the items of one pass to one function of the comparison.
+class Pass final : public ItemSink {
+ public:
+  using Step = Comparison::Found (Comparison::*)(const Event& event);
+  Pass(const Options& options, Comparison& comparison, Step step, const Differences& out)
+      : options_(options), comparison_(comparison), step_(step), out_(out) {}
+
+  bool on_item(const Item& item) override {
+    const Comparison::Found found = (comparison_.*step_)(item.event);
+    if (found == Comparison::Found::no_room) return false;
+    if (found != Comparison::Found::only_here || !options_.filter.matches(item.event)) return true;
+    ++shown_;
+    out_.write(item);
+    return true;
+  }
+  [[nodiscard]] std::uint64_t shown() const { return shown_; }
+
+ private:
+  const Options& options_;
+  Comparison& comparison_;
+  const Step step_;
+  const Differences& out_;
+  std::uint64_t shown_ = 0;
+};
+
+void tell(const Comparison::Totals& totals) {
+  fmt::print(stderr, "warder: {} decisions in both logs\n", totals.in_both);
+  const auto line = [](std::uint64_t count, std::string_view what) {
+    if (count > 0) fmt::print(stderr, "warder: {} {}\n", count, what);
+  };
+  line(totals.only_recorded, "decisions that OPA's log lacks");
+  line(totals.only_recorded_as_sums, "more of them are known as sums only");
+  line(totals.only_logged, "decisions that Warder's records lack");
+  line(totals.logged_twice, "decisions stand in OPA's log again");
+  line(totals.recorded_twice, "records repeat a decision");
+  line(totals.summed_up, "decisions are told as sums in Warder's records");
+  line(totals.asked_again, "decisions were followed by another one on the same request");
+  line(totals.not_received, "decisions in OPA's log did not reach Warder");
+  line(totals.unanswered, "questions got no answer, and OPA's log has no decision on them");
+  line(totals.reused,
+       "requests were let through by an answer given before: no decision of their own");
+  line(totals.never_asked, "requests were refused before OPA was asked");
+  line(totals.records_lost, "records were lost by Warder (standard output was not read)");
+  line(totals.probes, "decisions answer Warder's own probes");
+}
+
+std::string as_json(const Comparison::Totals& totals) {
+  JsonOut out;
+  out.open("summary");
+  out.add("in_both", totals.in_both);
+  out.add("only_in_records", totals.only_recorded);
+  out.add("only_in_records_as_sums", totals.only_recorded_as_sums);
+  out.add("only_in_opa_log", totals.only_logged);
+  out.add("logged_twice", totals.logged_twice);
+  out.add("recorded_twice", totals.recorded_twice);
+  out.add("summed_up", totals.summed_up);
+  out.add("asked_again", totals.asked_again);
+  out.add("not_received", totals.not_received);
+  out.add("unanswered", totals.unanswered);
+  out.add("reused", totals.reused);
+  out.add("never_asked", totals.never_asked);
+  out.add("records_lost", totals.records_lost);
+  out.add("probes", totals.probes);
+  out.close();
+  return out.finish();
+}
+
+Error no_records(const Options& options) {
+  std::string names;
+  for (const std::string& path : options.records) names += (names.empty() ? "" : ", ") + path;
+  return Error{Errc::bad_config, 0, "no records of Warder's in " + names};
+}
+
+}  // namespace
+
+int run_compare(const Options& options) {
+  Comparison comparison(options.most_ids, options.filter.path);
+  const Differences out(options.form);
+  Pass know(options, comparison, &Comparison::know, out);
+  Pass see(options, comparison, &Comparison::see, out);
+  Pass miss(options, comparison, &Comparison::miss, out);
+  LineCounts log_counts;
+  LineCounts record_counts;
+  LineCounts again;
+  const Prefilter all;
+
+  if (auto done = scan(records_of(options), all, record_counts, know); !done) {
+    return complain(done.error());
+  }
+  if (comparison.overfull()) return complain_of_room(options);
+  if (record_counts.records == 0) return complain(no_records(options));
+  out.heading();
+  if (auto done = scan(logs_of(options), all, log_counts, see); !done) {
+    return complain(done.error());
+  }
+  if (auto done = scan(records_of(options), all, again, miss); !done) {
+    return complain(done.error());
+  }
+  const Comparison::Totals& totals = comparison.finish();
+  if (options.form == Form::json) fmt::print("{}\n", as_json(totals));
+  tell_summary("log", log_counts);
+  tell_summary("records", record_counts);
+  tell(totals);
+  const std::uint64_t shown = see.shown() + miss.shown();
+  if (shown < totals.only_recorded + totals.only_logged) {
+    fmt::print(stderr, "warder: {} of those that stand in one log only are wanted\n", shown);
+  }
+  return shown + totals.only_recorded_as_sums == 0 ? 0 : 1;
+}
+
+}  // namespace warder::decisions
