@@ -99,7 +99,7 @@ void tell(const Comparison::Totals& totals) {
   line(totals.logged_twice, "decisions stand in OPA's log again");
   line(totals.recorded_twice, "records repeat a decision");
   line(totals.summed_up, "decisions are told as sums in Warder's records");
-  line(totals.asked_again, "decisions were followed by another one on the same request");
+  line(totals.asked_again, "decisions are about requests whose records name other decisions");
   line(totals.not_received, "decisions in OPA's log did not reach Warder");
   line(totals.unanswered, "questions got no answer, and OPA's log has no decision on them");
   line(totals.reused,

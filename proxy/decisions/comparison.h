@@ -25,7 +25,7 @@ class Comparison {
     std::uint64_t logged_twice = 0;           // uploads are repeated (at least once)
     std::uint64_t recorded_twice = 0;         // a file that was given twice
     std::uint64_t summed_up = 0;              // events that a `repeated` record stands for
-    std::uint64_t asked_again = 0;   // events of a request whose record names a later decision
+    std::uint64_t asked_again = 0;   // events of a request whose records name other decisions
     std::uint64_t not_received = 0;  // events of a request that got no answer from OPA
     std::uint64_t unanswered = 0;    // records of such requests that have no event
     std::uint64_t reused = 0;        // records of an answer that was given again
