@@ -22,6 +22,9 @@ struct AdminAddress {
 
 enum class LogLevel { debug, info, warn, error };
 enum class LogFormat { json, text };
+// What a refused client is told: which program it is, where to and the code; or also what the
+// policy says, which may be about other programs.
+enum class Explain { code, full };
 
 // All that can be set, with its default: the only place where a default stands. Made by
 // load_config(); docs/config.md is tested against it.
@@ -94,6 +97,8 @@ struct Config {
     std::chrono::milliseconds max_ttl{300000};
     std::size_t max_in_flight = 256;  // per worker
   } dns;
+
+  Explain explain = Explain::code;
 
   std::size_t workers = 0;  // 0: auto, one per core this process may use
 

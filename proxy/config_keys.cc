@@ -151,6 +151,18 @@ constexpr Key admin_key() {
   return key;
 }
 
+constexpr Key explain_key() {
+  Key key{.name = "explain"};
+  key.doc =
+      "What a refused client is told. `code`: which program it is, where to, and the code; `full`: "
+      "also what the policy says, which may be about other programs. Records have it all.";
+  key.set = [](Config& config, const Values& values) {
+    return read_explain(values[0], config.explain);
+  };
+  key.get = [](const Config& config) { return Values{show(config.explain)}; };
+  return key;
+}
+
 constexpr Key workers_key() {
   Key key{.name = "workers", .is_text = false};
   key.doc = "Event loops. `auto`: one for each core this process may use.";
@@ -289,6 +301,7 @@ constexpr std::array kKeys{
         "tunnels.identity_check",
         "How long after its opening a tunnel's caller is looked at once more; another one closes "
         "it."),
+    explain_key(),
     workers_key(),
     with_flag(choice_key<&C::log, &C::Log::level, read_level>(
                   "log.level", "`debug`, `info`, `warn` or `error`. Denials are `warn`."),

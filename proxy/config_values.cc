@@ -129,6 +129,15 @@ std::string read_format(std::string_view text, LogFormat& out) {
   return "must be json or text";
 }
 
+std::string read_explain(std::string_view text, Explain& out) {
+  for (const auto explain : {Explain::code, Explain::full}) {
+    if (text != show(explain)) continue;
+    out = explain;
+    return {};
+  }
+  return "must be code or full";
+}
+
 std::string read_workers(std::string_view text, std::size_t& out) {
   if (text == "auto") {
     out = 0;
@@ -270,6 +279,8 @@ std::string show(LogLevel value) {
   }
   return "info";
 }
+
+std::string show(Explain value) { return value == Explain::code ? "code" : "full"; }
 
 std::string show(LogFormat value) { return value == LogFormat::json ? "json" : "text"; }
 

@@ -33,6 +33,7 @@ struct Range {
 [[nodiscard]] std::string read_bool(std::string_view text, bool& out);
 [[nodiscard]] std::string read_level(std::string_view text, LogLevel& out);
 [[nodiscard]] std::string read_format(std::string_view text, LogFormat& out);
+[[nodiscard]] std::string read_explain(std::string_view text, Explain& out);
 // "auto" is 0.
 [[nodiscard]] std::string read_workers(std::string_view text, std::size_t& out);
 // "pid:469" or "469", "pidfile:/path", "cgroup:/path", "container:0123456789ab…".
@@ -57,6 +58,7 @@ struct Range {
 [[nodiscard]] std::string show(bool value);
 [[nodiscard]] std::string show(LogLevel value);
 [[nodiscard]] std::string show(LogFormat value);
+[[nodiscard]] std::string show(Explain value);
 [[nodiscard]] std::string show(const identity::SandboxSpec& value);
 [[nodiscard]] std::string show(identity::HostResolverOptions::Lookup value);
 [[nodiscard]] std::string show(const std::optional<AdminAddress>& value);

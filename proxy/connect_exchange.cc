@@ -52,7 +52,8 @@ void ConnectExchange::advance() {
     services_.records.write(record_);
     services_.metrics.count_decision(record_.verdict, record_.code);
     if (next == Next::opened) return listener_.on_opened(std::move(**dialled_));
-    return listener_.on_refused(Refusal{record_.status, record_.code, record_.reason,
+    return listener_.on_refused(Refusal{record_.status, record_.code,
+                                        told_to_client(record_, services_.config.explain),
                                         record_.subject, failure_->retry_after_s});
   }
 }

@@ -155,6 +155,20 @@ std::string upstream_key(const opa::Query& query, const opa::Decision& decision)
                      fmt::join(decision.allowed_ips, ","), opa::caller_key(query));
 }
 
+std::string told_to_client(const DecisionRecord& record, Explain explain) {
+  if (explain == Explain::full) return record.reason;
+  if (record.code.starts_with("opa_")) {
+    return "The policy server gave no decision; the proxy's log says why.";
+  }
+  if (record.code != "denied") return record.reason;
+  std::string told = "The policy denies this request.";
+  const bool known = record.subject.binary && record.assurance != "suspect";
+  if (!known && record.identity_detail) {
+    told += fmt::format(" The caller is not known for certain: {}.", *record.identity_detail);
+  }
+  return told;
+}
+
 DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
                             std::string reason) {
   DecisionRecord record;

@@ -27,6 +27,9 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
 // What a CONNECT asks for.
 [[nodiscard]] opa::Query::Request connect_request();
 
+// The reason that a refused client is told.
+[[nodiscard]] std::string told_to_client(const DecisionRecord& record, Explain explain);
+
 // A connection above the limits, refused with 429 before anything was read.
 [[nodiscard]] DecisionRecord limit_record(std::string request_id, const net::Endpoint& client,
                                           std::string reason);

@@ -282,7 +282,8 @@ void ForwardExchange::refuse() {
   approval_.cancel();
   set_outcome(record_, *failure_);
   write_decision();
-  Refusal refusal{failure_->status, failure_->code, failure_->reason, record_.subject,
+  Refusal refusal{failure_->status, failure_->code,
+                  told_to_client(record_, services_.config.explain), record_.subject,
                   failure_->retry_after_s};
   // What else the client sent is its next request only if this one has no body.
   refusal.head = request_.head.method == "HEAD";

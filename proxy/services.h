@@ -19,8 +19,8 @@
 namespace warder::proxy {
 
 // What a connection works with. All of it outlives every connection; `loop`, `opa`, `names`,
-// `hellos`, `upstreams`, `reuse` and `reauthorizer` are the worker's own, the rest is shared by all workers and may
-// be used on any thread.
+// `hellos`, `upstreams`, `reuse` and `reauthorizer` are the worker's own, the rest is shared by all
+// workers and may be used on any thread.
 struct Services {
   net::Loop& loop;
   opa::Client& opa;

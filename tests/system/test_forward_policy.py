@@ -14,7 +14,7 @@ from rig.world import ORIGIN
 
 PORT = 8088
 # An origin's connection that nobody uses is soon given back.
-SETTINGS = {"timeouts": {"upstream_idle": "1s"}}
+SETTINGS = {"timeouts": {"upstream_idle": "1s"}, "explain": "full"}
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

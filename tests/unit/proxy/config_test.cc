@@ -34,6 +34,7 @@ limits: { connections: 100, connections_per_client: 10, connections_per_identity
 timeouts: { head: 1s, dns: 2s, connect: 3s, idle: 2h, drain: 4m, linger: 1s }
 dns: { server: "127.0.0.1:53", cache_entries: 12, max_ttl: 0s, max_in_flight: 3 }
 tunnels: { reauthorize: 0s, identity_check: 5s }
+explain: full
 workers: 3
 log: { level: warn, format: text }
 )";
@@ -188,6 +189,7 @@ TEST_CASE("wrong types and values are refused") {
       "dns: { server: 127.0.0.1 }",
       "log: { level: loud }",
       "log: { format: xml }",
+      "explain: all",
       "log: { level: !!binary aW5mbw== }",
       "? [a]\n: 1",
       "tunnels: { reauthorize: 60 }",

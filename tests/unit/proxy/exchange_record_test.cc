@@ -48,6 +48,32 @@ DecisionRecord record_of(const identity::Identity& identity) {
 
 }  // namespace
 
+TEST_CASE("a refused client is told about itself") {
+  DecisionRecord record = record_of(known());
+  record.code = "denied";
+  record.reason = "allowed for /usr/bin/git, not for /usr/bin/curl";
+  CHECK(told_to_client(record, Explain::full) == record.reason);
+  CHECK(told_to_client(record, Explain::code) == "The policy denies this request.");
+
+  identity::Identity nobody;
+  nobody.reason = identity::Reason::socket_not_found;
+  nobody.detail = "pid:1: no entry in 12 rows";
+  record = record_of(nobody);
+  record.code = "denied";
+  CHECK(told_to_client(record, Explain::code) ==
+        "The policy denies this request. The caller is not known for certain: pid:1: no entry in "
+        "12 rows.");
+
+  record.code = "opa_status";
+  record.reason = "500 internal_error: /policy/a.rego:12";
+  CHECK(told_to_client(record, Explain::code).find("a.rego") == std::string::npos);
+  CHECK(told_to_client(record, Explain::full) == record.reason);
+
+  record.code = "address_blocked";
+  record.reason = "10.0.0.1 is private";
+  CHECK(told_to_client(record, Explain::code) == record.reason);
+}
+
 TEST_CASE("what is known of a caller is asked with it") {
   identity::Identity identity = known();
   identity.relays = true;
