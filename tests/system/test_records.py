@@ -110,7 +110,9 @@ def test_reasons_tell_an_unknown_endpoint_from_a_wrong_binary(warder, world, pro
     assert len(reasons) == 3
 
 
-def test_answer_to_the_client(warder, world):
+@pytest.mark.parametrize("explain", ["code", "full"])
+def test_answer_to_the_client(make_warder, world, explain):
+    warder = make_warder(explain=explain)
     with RawClient(world.box, warder.address) as client:
         reply = client.connect(FORBIDDEN, ECHO)
         assert client.rest() == b""
@@ -120,8 +122,12 @@ def test_answer_to_the_client(warder, world):
     assert reply.headers["proxy-status"].startswith("warder;")
     assert reply.headers["content-type"].startswith("application/problem+json")
     problem = reply.problem
-    for key in ("binary", "host", "port", "reason", "request_id", "decision_id"):
+    for key in ("binary", "host", "port", "request_id", "decision_id"):
         assert problem[key] == record[key], key
+    # The policy's reason names another program.
+    assert "somebody-else" in record["reason"]
+    assert problem["reason"] == (record["reason"] if explain == "full" else "The policy denies this request.")
+    assert ("somebody-else" in str(reply.headers)) == (explain == "full")
     assert problem["binary"] == os.path.realpath("/usr/bin/python3")
 
 
