@@ -77,6 +77,13 @@ std::optional<std::string> other_relays(const Identity& before, const Identity& 
   return std::nullopt;
 }
 
+// Both have the same processes.
+bool other_paths(const Identity& before, const Identity& now) {
+  return std::any_of(now.processes.begin(), now.processes.end(), [&](const Process& process) {
+    return of_pid(before.processes, process.pid)->names_of != process.names_of;
+  });
+}
+
 std::optional<std::string> other_owner(const Identity& before, const Identity& now) {
   if (before.inode != now.inode)
     return "the socket is another: inode " + std::to_string(now.inode) + " instead of " +
@@ -115,6 +122,8 @@ std::optional<Change> difference(const Identity& before, const Identity& now) {
   }
   if (auto what = other_owner(before, now)) return Change{std::move(*what), false, false};
   if (auto what = other_relays(before, now)) return Change{std::move(*what), false, true};
+  if (other_paths(before, now))
+    return Change{"the policy mentions programs by other paths now", false, true};
   return std::nullopt;
 }
 

@@ -27,7 +27,8 @@ struct Change {
   std::string what;  // one sentence
   // Nobody has the socket any more: no other program came into its place.
   bool closed = false;
-  // The same processes have it; only what leads to them, as a relay, is more than before.
+  // The same processes have it; only what leads to them, as a relay, is more than before, or they
+  // are looked for at other paths of the policy's.
   bool behind = false;
   // There was no second look (Reason::lookup_failed): it may all be as before.
   bool not_looked = false;

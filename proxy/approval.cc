@@ -152,6 +152,7 @@ Approval::Next Approval::do_deciding() {
   if (!*answer_) return fail(failure_of(answer_->error()));
   note(std::move(**answer_));
   services_.reauthorizer.saw_revision(decision_.revision);
+  services_.revisions.saw_revision(decision_.revision);
   if (!reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);
   if (decision_.undefined) {
     return fail(

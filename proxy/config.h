@@ -57,6 +57,10 @@ struct Config {
     std::chrono::milliseconds hash_timeout{3000};  // of one file
   } identity;
 
+  struct Names {
+    std::chrono::milliseconds refresh{30000};
+  } names;
+
   struct Guard {
     bool allow_loopback = false;
     std::vector<net::IpRange> always_blocked;  // added to the built-in ones

@@ -240,6 +240,11 @@ constexpr std::array kKeys{
         "identity.hash.max_bytes", "Of an image; a larger one has no SHA-256."),
     duration_key<&C::identity, &C::Identity::hash_timeout>(
         "identity.hash.timeout", "Until one image is hashed; later, that lookup has no SHA-256."),
+    duration_key<&C::names, &C::Names::refresh, kDay>(
+        "names.refresh",
+        "How often OPA is asked which paths the policy mentions (`binaries` beside the decision), "
+        "besides when an answer brings another `revision`. A program is known by each of them "
+        "that leads to its file."),
     unquoted(choice_key<&C::guard, &C::Guard::allow_loopback, read_bool>(
         "guard.allow_loopback",
         "Let a policy's `allowed_ips` name loopback addresses and those of this host.")),

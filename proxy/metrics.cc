@@ -113,6 +113,11 @@ struct Metrics::Families {
   prometheus::Counter& names_joined = names.Add({{"source", "joined"}});
   prometheus::Counter& names_cached = names.Add({{"source", "cached"}});
   prometheus::Counter& names_refused = names.Add({{"source", "refused"}});
+  prometheus::Family<prometheus::Gauge>& policy_paths =
+      BuildGauge()
+          .Name("warder_policy_paths")
+          .Help("Paths that the policy mentions, by whether callers are looked for at them.")
+          .Register(registry);
   prometheus::Gauge& connections = BuildGauge()
                                        .Name("warder_connections")
                                        .Help("Client connections open now.")
@@ -196,6 +201,11 @@ void Metrics::count_name_lookup(net::LookupSource source) {
     case net::LookupSource::cached: return families_->names_cached.Increment();
     case net::LookupSource::refused: return families_->names_refused.Increment();
   }
+}
+
+void Metrics::set_policy_paths(std::size_t looked_up, std::size_t left_out) {
+  families_->policy_paths.Add({{"state", "looked_up"}}).Set(static_cast<double>(looked_up));
+  families_->policy_paths.Add({{"state", "left_out"}}).Set(static_cast<double>(left_out));
 }
 
 void Metrics::connection_opened() { families_->connections.Increment(); }

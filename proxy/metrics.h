@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,6 +31,8 @@ class Metrics {
   void observe_opa(std::chrono::microseconds took);
   void count_reused_answer();
   void count_name_lookup(net::LookupSource source);
+  // Of the paths that the policy mentions: those that callers are looked for at, and the others.
+  void set_policy_paths(std::size_t looked_up, std::size_t left_out);
   void connection_opened();
   void connection_closed();
   void tunnel_opened();

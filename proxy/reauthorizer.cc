@@ -11,6 +11,9 @@ namespace {
 constexpr std::size_t kAtOnce = 4;
 // How often one of them is asked about while OPA gives no decision.
 constexpr std::chrono::milliseconds kRetry{1000};
+// After a change of policy: the paths that the new one mentions are read first (policy_names.h), so
+// that nobody is decided about without the names that it knows them by.
+constexpr std::chrono::milliseconds kNamesFirst{50};
 
 }  // namespace
 
@@ -19,6 +22,7 @@ Reauthorizer::Reauthorizer(net::Loop& loop, RecordSink& records, opa::AnswerReus
 
 void Reauthorizer::saw_revision(const std::optional<std::string>& revision) {
   if (!reuse_.saw_revision(revision)) return;
+  if (!tunnels_.empty() && !timer_.active()) timer_.start(kNamesFirst);
   for (auto& [tunnel, entry] : tunnels_) queue(*tunnel, entry);
 }
 

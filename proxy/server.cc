@@ -16,6 +16,7 @@
 #include "proxy/connection_limits.h"
 #include "proxy/identity_options.h"
 #include "proxy/metrics.h"
+#include "proxy/policy_names.h"
 #include "proxy/readiness.h"
 #include "proxy/record_writer.h"
 #include "proxy/request_id.h"
@@ -53,6 +54,7 @@ class Server {
     tell_started();
     for (const auto& worker : workers_) worker->start();
     readiness_->set_listening(true);
+    names_->start();
     readiness_->start();
     loop_.run();
     workers_.clear();
@@ -65,21 +67,27 @@ class Server {
   Result<void> open() {
     Result<opa::Address> opa_address = opa::parse_url(config_.opa.url);
     if (!opa_address) return fail(opa_address.error());
-    auto identities = identity::make_host_resolver(identity_options(config_.identity));
+    auto options = identity_options(config_.identity);
+    options.policy_paths = &policy_paths_;
+    auto identities = identity::make_host_resolver(std::move(options));
     if (!identities) return fail(identities.error());
     identities_ = std::move(identities->resolver);
     tell_abilities(identities->abilities);
-    shared_.emplace(Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_,
-                           pseudonym_});
-    if (Result<void> listening = open_workers(); !listening) return listening;
     opa::ClientOptions probe;
     probe.address = *opa_address;
     probe.path = config_.opa.path;
     probe.timeout = config_.opa.timeout;
-    probe.max_connections = 1;
+    probe.max_connections = 2;  // for the probes, and the names
     opa_ = opa::make_client(loop_, probe);
+    names_ = std::make_unique<PolicyNames>(
+        loop_, *opa_, policy_paths_, records_, metrics_,
+        PolicyNames::Options{config_.opa.path, config_.names.refresh});
+    shared_.emplace(Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_,
+                           *names_, pseudonym_});
+    if (Result<void> listening = open_workers(); !listening) return listening;
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_,
                                              [this](const std::optional<std::string>& revision) {
+                                               names_->saw_revision(revision);
                                                for (const auto& worker : workers_)
                                                  worker->saw_revision(revision);
                                              });
@@ -140,10 +148,16 @@ class Server {
   Result<void> open_admin() {
     if (!config_.admin) return {};
     auto admin = make_admin(
-        *config_.admin, [this] { return readiness_->checks(); }, metrics_);
+        *config_.admin, [this] { return checks(); }, metrics_);
     if (!admin) return fail(admin.error());
     admin_ = std::move(*admin);
     return {};
+  }
+
+  std::vector<Check> checks() const {
+    std::vector<Check> checks = readiness_->checks();
+    checks.push_back(names_->check());
+    return checks;
   }
 
   Result<void> open_signals() {
@@ -223,11 +237,13 @@ class Server {
   RecordSink& records_;
   ConnectionLimits limits_;
   net::Loop loop_;
+  identity::PolicyPaths policy_paths_;
   std::unique_ptr<identity::Resolver> identities_;
   AddressGuard guard_{GuardOptions{}};
   const std::string pseudonym_ = new_pseudonym();
   std::optional<Shared> shared_;
   std::unique_ptr<opa::Client> opa_;
+  std::unique_ptr<PolicyNames> names_;
   std::unique_ptr<Readiness> readiness_;
   std::unique_ptr<AdminServer> admin_;
   std::vector<std::unique_ptr<Worker>> workers_;

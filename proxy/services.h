@@ -12,6 +12,7 @@
 #include "proxy/connection_limits.h"
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
+#include "proxy/policy_names.h"
 #include "proxy/reauthorizer.h"
 #include "proxy/record.h"
 #include "proxy/upstream_pool.h"
@@ -35,6 +36,7 @@ struct Services {
   UpstreamPool& upstreams;
   opa::AnswerReuse& reuse;
   Reauthorizer& reauthorizer;
+  RevisionListener& revisions;
   const std::string& pseudonym;  // ours in Via, of this process
 };
 

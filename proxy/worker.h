@@ -24,6 +24,7 @@ struct Shared {
   ConnectionLimits& limits;
   RecordSink& records;
   Metrics& metrics;
+  RevisionListener& revisions;
   const std::string& pseudonym;
 };
 

@@ -43,7 +43,9 @@ TEST_CASE_METHOD(GateFixture, "an allowed CONNECT becomes a tunnel") {
 TEST_CASE_METHOD(GateFixture, "a denied CONNECT gets 403, and nothing is opened") {
   config.explain = GENERATE(proxy::Explain::code, proxy::Explain::full);
   reach_decision("denied.example:443");
-  opa.calls.answer(deny_decision());
+  warder::opa::Decision denial = deny_decision();
+  denial.revision = "r7";
+  opa.calls.answer(denial);
   const std::string answer = read_answer();
   CHECK_THAT(answer, StartsWith("HTTP/1.1 403 Forbidden (denied)\r\n"));
   // What the policy says may be about other programs.
@@ -58,6 +60,7 @@ TEST_CASE_METHOD(GateFixture, "a denied CONNECT gets 403, and nothing is opened"
   CHECK(records.decisions[0].verdict == proxy::Verdict::deny);
   CHECK(records.decisions[0].subject.binary == "/usr/bin/curl");
   CHECK(records.decisions[0].subject.pid == 4711);
+  CHECK(revisions.seen == std::vector<std::optional<std::string>>{"r7"});
 }
 
 TEST_CASE_METHOD(GateFixture, "what OPA is asked is what the record says") {

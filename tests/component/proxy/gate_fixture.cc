@@ -97,7 +97,7 @@ GateFixture::~GateFixture() {
 void GateFixture::begin() {
   services_ = std::make_unique<proxy::Services>(
       proxy::Services{loop(), opa, names, hellos_, config, resolver, guard_, limits_, records,
-                      metrics, upstreams, reuse, reauthorizer, pseudonym});
+                      metrics, upstreams, reuse, reauthorizer, revisions, pseudonym});
   Pair pair = tcp_pair();
   if (buffers > 0) {
     REQUIRE(::setsockopt(pair.far.get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers) == 0);

@@ -93,6 +93,14 @@ class GateRecords final : public proxy::RecordSink {
   void write(const proxy::Diagnostic& record) override { diagnostics.push_back(record); }
 };
 
+class GateRevisions final : public proxy::RevisionListener {
+ public:
+  std::vector<std::optional<std::string>> seen;
+  void saw_revision(const std::optional<std::string>& revision) override {
+    seen.push_back(revision);
+  }
+};
+
 [[nodiscard]] identity::Identity known_caller();
 [[nodiscard]] opa::Decision allow_decision();
 [[nodiscard]] opa::Decision deny_decision();
@@ -125,6 +133,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   opa::AnswerReuse reuse{{std::chrono::seconds(10)}};
   proxy::Reauthorizer reauthorizer{loop(), records, reuse};
   proxy::UpstreamPool upstreams{loop(), {}};
+  GateRevisions revisions;
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
   net::UniqueFd client;

@@ -33,11 +33,14 @@ TEST_CASE_METHOD(LoopFixture, "A worker records every connection above the limit
   CountedRecords records;
   proxy::Metrics metrics;
   const net::Endpoint loopback{net::IpAddress::v4({127, 0, 0, 1}), 0};
+  GateRevisions revisions;
   const std::string pseudonym = "warder-test";
   const auto taken = limits.take_connection(loopback.address);
-  const proxy::Shared shared{
-      config,   *opa::parse_url("unix:///nowhere"), identities, guard, limits, records, metrics,
-      pseudonym};
+  const proxy::Shared shared{config,     *opa::parse_url("unix:///nowhere"),
+                             identities, guard,
+                             limits,     records,
+                             metrics,    revisions,
+                             pseudonym};
   auto worker = proxy::Worker::create(shared, {loopback});
   REQUIRE(worker);
   (*worker)->start();

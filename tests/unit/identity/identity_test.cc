@@ -82,9 +82,12 @@ TEST_CASE("a name that was lost between two looks is a change", "[identity]") {
   now.processes[0].names = {"/usr/bin/curl"};
   CHECK(difference(before, now)->what ==
         "process 7 (/usr/bin/curl) has not the name any more that it had: /bin/curl");
-  // Names that are not asked for any more are not lost.
+  // Names that are not asked for any more are not lost: the caller is the same.
   now.processes[0].names_of = 4;
-  CHECK_FALSE(difference(before, now));
+  const auto change = difference(before, now);
+  REQUIRE(change);
+  CHECK(change->behind);
+  CHECK(change->what == "the policy mentions programs by other paths now");
 }
 
 TEST_CASE("what changed between two looks is said", "[identity]") {
