@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +13,7 @@ namespace warder::decisions {
 namespace {
 
 constexpr std::size_t kPackedBlock = 256 << 10;
+constexpr std::size_t kLast = 256;
 constexpr int kGzipWindow = 15 + 16;  // zlib.h, inflateInit2: gzip only, the largest window
 
 }  // namespace
@@ -36,8 +37,12 @@ Result<std::size_t> ByteSource::read_raw(std::span<char> out) {
   while (true) {
     const ssize_t got = ::read(fd_.get(), out.data(), out.size());
     if (got >= 0) {
-      consumed_ += static_cast<std::uint64_t>(got);
-      return static_cast<std::size_t>(got);
+      const auto count = static_cast<std::size_t>(got);
+      consumed_ += count;
+      const std::size_t kept = std::min(count, kLast);
+      last_.append(out.data() + count - kept, kept);
+      if (last_.size() > kLast) last_.erase(0, last_.size() - kLast);
+      return count;
     }
     if (errno != EINTR) return fail(from_errno(errno, "read"));
   }

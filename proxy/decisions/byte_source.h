@@ -3,9 +3,11 @@
 #include <zlib.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/result.h"
@@ -28,6 +30,8 @@ class ByteSource {
   [[nodiscard]] bool damaged() const { return damaged_; }
   // Of the descriptor's bytes, how many were read.
   [[nodiscard]] std::uint64_t consumed() const { return consumed_; }
+  // The last of them, up to 256.
+  [[nodiscard]] const std::string& last() const { return last_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
@@ -42,6 +46,7 @@ class ByteSource {
 
   net::UniqueFd fd_;
   std::uint64_t consumed_ = 0;
+  std::string last_;
   bool begun_ = false;
   bool damaged_ = false;
   bool over_ = false;       // gzip: nothing more will come

@@ -35,6 +35,12 @@ struct Command {
 int show_all(const Options& options) { return run_show(options, false); }
 int show_briefly(const Options& options) { return run_show(options, true); }
 
+// One value after the flag, which may be there several times.
+void take_each(CLI::Option* option, const char* type) {
+  option->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeAll);
+}
+
 void declare_sources(Command& command) {
   command.app->add_option(
       "FILE", command.options.logs,
@@ -42,10 +48,9 @@ void declare_sources(Command& command) {
 }
 
 void declare_records(Command& command) {
-  command.app
-      ->add_option("--records", command.options.records,
-                   fmt::format("Warder's own records (${})", kRecordsVariable))
-      ->type_name("FILE");
+  take_each(command.app->add_option("--records", command.options.records,
+                                    fmt::format("Warder's own records (${})", kRecordsVariable)),
+            "FILE");
   command.app->add_flag("--progress", command.options.progress, "Say how far it is");
 }
 
@@ -53,10 +58,7 @@ void declare_filter(Command& command) {
   CLI::App& app = *command.app;
   Filter& filter = command.options.filter;
   const auto list = [&](const char* flag, auto& out, const char* what, const char* type) {
-    app.add_option(flag, out, what)
-        ->type_name(type)
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    take_each(app.add_option(flag, out, what), type);
   };
   app.add_option("--since", command.since, "From then on: RFC 3339, or how long ago (15m, 2h, 7d)");
   app.add_option("--until", command.until, "Before then");

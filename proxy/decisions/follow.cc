@@ -45,41 +45,52 @@ bool Followed::give_rest(ItemSink& sink) {
   return more;
 }
 
-bool Followed::began_anew() const {
+bool Followed::renamed() const {
   struct stat ours {};
   struct stat named {};
-  if (::fstat(reader_->source().fd(), &ours) != 0 || !S_ISREG(ours.st_mode)) return false;
-  const auto read = began_at_ + static_cast<std::int64_t>(reader_->source().consumed());
-  if (ours.st_size < read) return true;
   // Renamed, and the new one isn't there yet: the old one may still grow.
   if (::stat(path_.c_str(), &named) != 0) return false;
+  if (::fstat(reader_->source().fd(), &ours) != 0) return false;
   return named.st_ino != ours.st_ino || named.st_dev != ours.st_dev;
+}
+
+bool Followed::overwritten() const {
+  const std::string& before = reader_->source().last();
+  std::string now(before.size(), '\0');
+  const auto end = began_at_ + static_cast<std::int64_t>(reader_->source().consumed());
+  const auto size = static_cast<std::int64_t>(before.size());
+  const ssize_t got = ::pread(reader_->source().fd(), now.data(), now.size(), end - size);
+  return got != size || now != before;
+}
+
+Result<bool> Followed::change_over(ItemSink& sink) {
+  if (!give_rest(sink)) return false;
+  if (auto opened = open(false); !opened) {
+    reader_.reset();
+    from_start_ = true;
+    return opened.error().code == Errc::not_found ? Result<bool>(true) : fail(opened.error());
+  }
+  return read_lines(sink);
 }
 
 Result<bool> Followed::look(ItemSink& sink) {
   if (!reader_) {
     if (auto opened = open(!from_start_ && path_ != "-"); !opened) return fail(opened.error());
+  } else if (overwritten()) {
+    if (auto more = change_over(sink); !more || !*more) return more;
   }
-  auto more = read_lines(sink);
-  if (!more || !*more) return more;
+  if (!reader_) return true;
+  if (auto more = read_lines(sink); !more || !*more) return more;
   struct stat about {};
   const bool regular = ::fstat(reader_->source().fd(), &about) == 0 && S_ISREG(about.st_mode);
   if (!regular) {
     (void)give_rest(sink);
     return false;
   }
-  while (began_anew()) {
+  if (renamed()) {
     // What was written to the old one before the new one was there.
-    more = read_lines(sink);
-    if (!more || !*more) return more;
-    if (!give_rest(sink)) return false;
-    if (auto opened = open(false); !opened) {
-      reader_.reset();
-      from_start_ = true;
-      return opened.error().code == Errc::not_found ? Result<bool>(true) : fail(opened.error());
-    }
-    more = read_lines(sink);
-    if (!more || !*more) return more;
+    if (auto more = read_lines(sink); !more || !*more) return more;
+    if (auto more = change_over(sink); !more || !*more) return more;
   }
   return true;
 }

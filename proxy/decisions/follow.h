@@ -14,8 +14,8 @@
 namespace warder::decisions {
 
 // A file that grows, is renamed and begun anew, or is cut off and goes on: followed by its name.
-// What is written between a look at a file that is cut off in place and the next, if it is then
-// longer than before, can't be told from what was there.
+// What was read last is compared with what is there now, so that a file which was cut off and has
+// grown beyond its old length since is noticed, too.
 class Followed {
  public:
   // `from_start`: what is there already is read, too. The prefilter and the counts must outlive it.
@@ -30,8 +30,12 @@ class Followed {
   [[nodiscard]] Result<void> open(bool at_end);
   [[nodiscard]] Result<bool> read_lines(ItemSink& sink);
   [[nodiscard]] bool give_rest(ItemSink& sink);
-  // Whether the name leads to another file, or the file is shorter than what was read of it.
-  [[nodiscard]] bool began_anew() const;
+  // Whether the name leads to another file.
+  [[nodiscard]] bool renamed() const;
+  // Whether the bytes before the place that was read up to are others now, or gone.
+  [[nodiscard]] bool overwritten() const;
+  // What is left of the old file, and all of the new one. As look().
+  [[nodiscard]] Result<bool> change_over(ItemSink& sink);
 
   const std::string path_;
   bool from_start_;

@@ -54,10 +54,13 @@ class BundleService:
 class Opa:
     """`opa run --server` on a unix socket (and on `port` of the gate's loopback), with the bundled policy
     and `policies` as its data; `revision` is what they call themselves. With `watch` it reads changed files
-    by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second."""
+    by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second.
+    `settings` are more of OPA's own, as its --set takes them."""
 
-    def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False):
+    def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False,
+                 settings=()):
         self.world = world
+        self._settings = [word for setting in settings for word in ("--set", setting)]
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
         self._addresses = ["--addr", self._unix_url]
@@ -106,7 +109,7 @@ class Opa:
         self.process = subprocess.Popen(
             self.world.gate.command(
                 "opa", "run", "--server", *self._addresses, "--disable-telemetry", "--log-format", "json",
-                "--set", "decision_logs.console=true", *self._policy(),
+                "--set", "decision_logs.console=true", *self._settings, *self._policy(),
             ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -102,6 +102,12 @@ TEST_CASE_METHOD(FollowFixture,
   CHECK(look(followed) == Texts{"1", "2"});
   file.write(line(3) + "\n");
   CHECK(look(followed) == Texts{"3"});
+  // Longer than before, and cut off inside a line.
+  file.write(line(4) + "\n" + line(5) + "\n" + line(6).substr(0, 9));
+  CHECK(look(followed) == Texts{"4", "5"});
+  file.write(line(7) + "\n" + line(8) + "\n" + line(9) + "\n");
+  CHECK(look(followed) == Texts{"7", "8", "9"});
+  CHECK(counts.torn == 1);
 }
 
 TEST_CASE_METHOD(FollowFixture, "decisions: a file that isn't there") {

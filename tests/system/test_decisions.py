@@ -1,0 +1,390 @@
+"""`warder decisions` and `warder why`: what they say of logs that a real OPA and a real Warder wrote."""
+
+import concurrent.futures
+import csv
+import gzip
+import io
+import json
+import re
+import subprocess
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from conftest import ECHO, PYTHON
+from rig.client import Agent, RawClient
+from rig.lines import JsonLines
+from rig.log_collector import LogCollector
+from rig.opa import Opa
+from rig.waiting import DEADLINE, eventually
+from rig.warder import PROGRAM, REPOSITORY, Warder
+
+DECIDED = "egress/decision"
+
+
+def ask(world, warder, host, port=ECHO):
+    with RawClient(world.box, warder.address) as client:
+        return client.connect(host, port)
+
+
+def says(*arguments, cwd=None, stdin=None, environment=None):
+    """One of its commands on files: exit code, output, what it said on standard error."""
+    done = subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, cwd=cwd, input=stdin, env=environment, timeout=DEADLINE,
+        check=False,
+    )
+    errors = done.stderr.decode()
+    assert "Sanitizer" not in errors, errors
+    return SimpleNamespace(code=done.returncode, text=done.stdout.decode(), raw=done.stdout, errors=errors)
+
+
+def objects(answer):
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def is_event(entry):
+    return entry.get("path") == DECIDED and "decision_id" in entry
+
+
+def is_probe(entry):
+    return entry["input"]["identity"]["reason"] == "probe"
+
+
+@pytest.fixture(scope="module")
+def logs(world, dns, origins, policies, programs, tmp_path_factory):
+    """`opa` and `records`: files with a few decisions of each kind, and what they are about."""
+    folder = tmp_path_factory.mktemp("logs")
+    opa = Opa(world, policies, name="logged-opa", revision="r1")
+    warder = Warder(world, opa.url)
+    try:
+        allowed = ask(world, warder, "v4.test")
+        denied = ask(world, warder, "denied.test")
+        blocked = ask(world, warder, "loopback.test", 443)
+        with Agent(world, world.box, programs.denied) as agent:
+            agent.open(warder.address, "v4.test", ECHO)
+            assert agent.statuses() == [403]
+        with RawClient(world.box, warder.address) as client:
+            client.send(b"CONNECT v4.test HTTP/1.1\r\nHost: v4.test\r\n\r\n")
+            malformed = client.reply()
+        assert [r.status for r in (allowed, denied, blocked, malformed)] == [200, 403, 403, 400]
+        warder.stop()
+    finally:
+        warder.kill()
+        opa.stop()
+    opa.log.join()
+    made = SimpleNamespace(
+        folder=folder, opa=folder / "opa.log", records=folder / "warder.log",
+        allowed=allowed, denied=denied, blocked=blocked, malformed=malformed, raw=opa.log.raw,
+        events=[e for e in opa.log.since() if is_event(e) and not is_probe(e)],
+    )
+    made.opa.write_bytes(b"".join(opa.log.raw))
+    made.records.write_bytes(b"".join(warder.records.raw))
+    assert len(made.events) == 4
+    return made
+
+
+def ids(entries):
+    return [entry["decision_id"] for entry in entries]
+
+
+def test_what_opa_wrote_is_what_is_shown(logs):
+    shown = says("decisions", "query", "--json", logs.opa)
+    assert (shown.code, objects(shown)) == (0, logs.events)
+    assert "foreign" in shown.errors
+
+
+FILTERS = {
+    "allowed": (["--allow"], lambda e: e["result"]["allow"]),
+    "denied": (["--deny"], lambda e: not e["result"]["allow"]),
+    "host": (["--host", "v4.test"], lambda e: e["input"]["host"] == "v4.test"),
+    "host with a star": (["--host", "*.test"], lambda e: True),
+    "port": (["--port", "443"], lambda e: e["input"]["port"] == 443),
+    "binary": (["--binary", PYTHON], lambda e: e["input"]["binary"] == PYTHON),
+    "binary with stars": (["--binary", "**/denied-agent"], lambda e: e["input"]["binary"].endswith("denied-agent")),
+    "policy": (["--policy", "clients"], lambda e: e["result"]["policy"] == "clients"),
+    "reason": (["--reason", "no endpoint"], lambda e: "no endpoint" in e["result"]["reason"]),
+    "grade": (["--grade", "exact"], lambda e: e["input"]["identity"]["grade"] == "exact"),
+    "no such assurance": (["--assurance", "suspect"], lambda e: e["input"]["identity"]["assurance"] == "suspect"),
+    "revision": (["--revision", "r1"], lambda e: e["result"]["revision"] == "r1"),
+    "another revision": (["--revision", "r2"], lambda e: False),
+    "the last day": (["--since", "1d"], lambda e: True),
+    "before": (["--until", "2020-01-01"], lambda e: False),
+    "another path": (["--path", "egress/other"], lambda e: False),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters(logs, name):
+    flags, wanted = FILTERS[name]
+    shown = says("decisions", "query", "--json", *flags, logs.opa)
+    assert ids(objects(shown)) == ids(filter(wanted, logs.events))
+
+
+def test_filter_by_id(logs):
+    for event in logs.events:
+        shown = says("decisions", "query", "--json", "--decision-id", event["decision_id"], logs.opa)
+        assert objects(shown) == [event]
+        shown = says("decisions", "query", "--json", "--request-id", event["input"]["request_id"], logs.opa)
+        assert objects(shown) == [event]
+
+
+def in_docker(raw):
+    """As docker's json-file driver writes it: pieces of 16 KiB, the last one with the line feed."""
+    for line in raw:
+        text = line.decode()
+        for start in range(0, len(text), 16384):
+            piece = {"log": text[start:start + 16384], "stream": "stderr", "time": "2026-11-27T06:30:00.1Z"}
+            yield json.dumps(piece).encode() + b"\n"
+
+
+def in_journal(raw):
+    for number, line in enumerate(raw):
+        text = line.decode().rstrip("\n")
+        message = list(text.encode()) if number % 2 else text
+        yield json.dumps({"__CURSOR": f"s={number}", "_PID": "7", "MESSAGE": message}).encode() + b"\n"
+
+
+
+
+@pytest.mark.parametrize("form", [in_docker, in_journal])
+def test_logs_kept_by_others(logs, form):
+    text = b"".join(form(logs.raw))
+    assert objects(says("decisions", "query", "--json", "-", stdin=text)) == logs.events
+
+
+def test_rotated_and_packed_files(logs):
+    # Log rotation cuts between lines.
+    lines, half = logs.raw, len(logs.raw) // 2
+    old, new = logs.folder / "opa.log.1.gz", logs.folder / "opa.log.0"
+    old.write_bytes(gzip.compress(b"".join(lines[:half])))
+    new.write_bytes(b"".join(lines[half:]))
+    assert objects(says("decisions", "query", "--json", old, new)) == logs.events
+
+
+def test_torn_lines_foreign_lines_and_nonsense_are_counted(logs):
+    event = next(line for line in logs.raw if b'"Decision Log"' in line and b'"reason":"probe"' not in line)
+    noise = [b"plain text\n", b"\xff\xfe\n", b"{\"a\":\n", event[:200] + b"\n", b"x" * (1 << 21) + b"\n", b"\n"]
+    shown = says("decisions", "query", "--json", "-", stdin=b"".join([*noise, event, event[:300]]))
+    assert ids(objects(shown)) == [json.loads(event)["decision_id"]]
+    assert "8 lines: 1 decisions, 3 foreign, 2 broken, 1 torn, 1 too long" in shown.errors
+
+
+def test_csv_is_what_a_spreadsheet_reads(logs):
+    shown = says("decisions", "query", "--csv", logs.opa)
+    rows = list(csv.DictReader(io.StringIO(shown.raw.decode("ascii"), newline="")))
+    assert [row["decision_id"] for row in rows] == ids(logs.events)
+    assert [row["binary"] for row in rows] == [event["input"]["binary"] for event in logs.events]
+    assert [row["reason"] for row in rows] == [event["result"]["reason"] for event in logs.events]
+    assert {row["outcome"] for row in rows} == {"allow", "deny"}
+
+
+def test_table_with_what_became_of_it(logs):
+    shown = says("decisions", "query", "--records", logs.records, logs.opa)
+    lines = shown.text.splitlines()
+    assert len(lines) == 1 + len(logs.events)
+    row, = (line for line in lines if logs.blocked.decision_id in line)
+    # OPA allowed it, and the address guard refused it.
+    assert re.search(r" allow +address_blocked ", row)
+
+
+def test_why(logs):
+    for reply in (logs.denied, logs.allowed):
+        for number in (reply.request_id, reply.decision_id):
+            shown = says("why", number, "--records", logs.records, logs.opa)
+            assert shown.code == 0
+            assert re.search(rf"^request +{reply.request_id}$", shown.text, re.MULTILINE)
+            assert re.search(rf"^caller +{PYTHON} ", shown.text, re.MULTILINE)
+    shown = says("why", logs.denied.request_id, logs.opa)
+    assert re.search(r"^outcome +deny$", shown.text, re.MULTILINE)
+    assert re.search(rf"^why .*denied\.test:{ECHO}", shown.text, re.MULTILINE)
+
+
+def test_why_a_request_that_opa_was_never_asked_about(logs):
+    shown = says("why", logs.malformed.request_id, "--records", logs.records, logs.opa)
+    assert shown.code == 0
+    assert re.search(r"^answered +400 bad_authority$", shown.text, re.MULTILINE), shown.text
+    assert "OPA's log has nothing about it" in shown.errors
+
+
+def test_why_nobody_knows(logs):
+    shown = says("why", "no-such-id", "--records", logs.records, logs.opa)
+    assert (shown.code, shown.text) == (1, "")
+    assert "nothing about no-such-id" in shown.errors
+
+
+def test_logs_named_by_the_environment(logs):
+    environment = {"WARDER_DECISION_LOG": str(logs.opa), "WARDER_RECORDS": str(logs.records)}
+    shown = says("why", logs.denied.decision_id, environment=environment)
+    assert "outcome" in shown.text and "answered" in shown.text
+
+
+def test_show_has_every_process(logs):
+    shown = says("decisions", "show", logs.allowed.decision_id, "--records", logs.records, logs.opa)
+    event, = (e for e in logs.events if e["decision_id"] == logs.allowed.decision_id)
+    for process in event["input"]["identity"]["processes"]:
+        assert f"pid {process['pid']} uid {process['uid']}" in shown.text
+    assert re.search(r"^closed by ", shown.text, re.MULTILINE)
+
+
+def test_top_and_stats(logs):
+    top = objects(says("decisions", "top", "denied", "--json", logs.opa))
+    assert {entry["text"]: entry["count"] for entry in top} == {
+        f"{PYTHON} -> denied.test:{ECHO}": 1,
+        next(e for e in logs.events if e["input"]["binary"] != PYTHON)["input"]["binary"] + f" -> v4.test:{ECHO}": 1,
+    }
+    stats, = objects(says("decisions", "stats", "--json", "--records", logs.records, logs.opa))
+    assert (stats["decisions"], stats["allow"], stats["deny"]) == (4, 2, 2)
+    assert stats["codes"] == {"allowed": 1, "denied": 2, "address_blocked": 1, "bad_authority": 1}
+    handler = sorted(event["metrics"]["timer_server_handler_ns"] for event in logs.events)
+    assert stats["handler_ns"]["most"] == handler[-1]
+    assert handler[1] <= stats["handler_ns"]["p50"] <= handler[1] * 17 / 16
+
+
+def test_logs_that_agree(logs):
+    compared = says("decisions", "compare", "--json", "--records", logs.records, logs.opa)
+    assert compared.code == 0, compared.text
+    summary, = objects(compared)
+    assert summary["summary"]["in_both"] == 4
+    assert summary["summary"]["never_asked"] == 1
+
+
+def test_tail_follows_through_rotation(logs, tmp_path):
+    events = [json.dumps(event).encode() + b"\n" for event in logs.events]
+    log = tmp_path / "opa.log"
+    log.write_bytes(events[0])
+    process = subprocess.Popen(
+        [PROGRAM, "decisions", "tail", "--json", "--from-start", log], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        shown = JsonLines(process.stdout, "tail")
+        shown.wait(lambda e: e == logs.events[0], "the first decision")
+        with open(log, "ab") as out:
+            out.write(events[1][:100])
+            out.flush()
+            out.write(events[1][100:])
+        shown.wait(lambda e: e == logs.events[1], "what was appended")
+        log.rename(tmp_path / "opa.log.1")
+        log.write_bytes(events[2])
+        shown.wait(lambda e: e == logs.events[2], "what the new file has")
+        # Cut off in place: shorter or longer than before, as it happens.
+        log.write_bytes(events[3])
+        shown.wait(lambda e: e == logs.events[3], "what came after it was cut off")
+        assert len(shown.since()) == 4
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+
+
+def commands_of(document):
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            yield line.split(" #")[0].strip()
+
+
+def test_every_command_of_the_documentation(logs, tmp_path):
+    """In a folder with logs of the names it uses, with the ids of a decision in them."""
+    (tmp_path / "opa.log").symlink_to(logs.opa)
+    (tmp_path / "warder.log").symlink_to(logs.records)
+    (tmp_path / "opa.log.1.gz").write_bytes(gzip.compress(b"".join(logs.raw)))
+    (tmp_path / "container-json.log").write_bytes(b"".join(in_docker(logs.raw)))
+    (tmp_path / "journal.json").write_bytes(b"".join(in_journal(logs.raw)))
+    environment = {"PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "ID": logs.denied.request_id}
+    commands = list(commands_of("docs/decisions.md"))
+    assert len(commands) > 10
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            timeout=DEADLINE, check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        assert done.stdout, command
+
+
+class Load:
+    """Requests from several threads until stopped, each for a name of its own, so that none is summed up."""
+
+    def __init__(self, world, warder, threads=8):
+        self._end = threading.Event()
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads)
+        self._running = [self._pool.submit(self._run, world, warder, n) for n in range(threads)]
+
+    def _run(self, world, warder, thread):
+        count = 0
+        while not self._end.is_set():
+            name = "v4.test" if count % 2 else "nobody.test"
+            ask(world, warder, f"n{thread}-{count}.{name}")
+            count += 1
+        return count
+
+    def stop(self):
+        self._end.set()
+        return sum(run.result(DEADLINE) for run in self._running)
+
+
+def uploaded(opa, collector, mark):
+    """Whether all that OPA said on its console since `mark` has reached the collector."""
+    said = {e["decision_id"] for e in opa.log.since(mark) if "decision_id" in e}
+    return said <= {e["decision_id"] for e in collector.events()}
+
+
+def killed_under_load(world, policies, collector):
+    """A Warder whose OPA was killed while it was asked, and begun anew. Its records, and both consoles."""
+    opa = Opa(world, policies, name="killed-opa", settings=collector.settings)
+    warder = Warder(world, opa.url, log={"level": "info"})
+    try:
+        load = Load(world, warder)
+        eventually(lambda: len(collector.events()) > 100, "some of the log was uploaded")
+        waiting = len(opa.log.since())
+        eventually(lambda: len(opa.log.since()) > waiting + 50, "some more decisions")
+        opa.stop()
+        opa.log.join()
+        first = opa.log.raw
+        eventually(lambda: warder.decisions().get("opa_unreachable", 0) > 10, "no decisions")
+        opa.start()
+        answered = warder.mark()
+        eventually(
+            lambda: sum(r.get("code") == "allowed" for r in warder.records.since(answered)) > 50, "decisions again"
+        )
+        assert load.stop() > 100
+        eventually(lambda: uploaded(opa, collector, 0), "the second OPA's log is uploaded")
+        warder.stop()
+    finally:
+        warder.kill()
+        opa.stop()
+    opa.log.join()
+    return warder.records.raw, first + opa.log.raw
+
+
+def test_decisions_that_a_killed_opa_took_along_are_named(world, dns, origins, policies, tmp_path):
+    collector = LogCollector(world, tmp_path / "collected.log")
+    try:
+        records, console = killed_under_load(world, policies, collector)
+    finally:
+        collector.close()
+    (tmp_path / "warder.log").write_bytes(b"".join(records))
+    (tmp_path / "console.log").write_bytes(b"".join(console))
+    recorded = [json.loads(line) for line in records]
+    proven = {r["decision_id"] for r in recorded if r["event"] == "decision" and not r["reused"]} - {None}
+    assert not [r for r in recorded if r["event"] in ("repeated", "dropped")]
+
+    lost = proven - {e["decision_id"] for e in collector.events()}
+    assert lost, "the killed OPA held nothing back"
+    compared = says(
+        "decisions", "compare", "--json", "--records", tmp_path / "warder.log", collector.path,
+    )
+    assert compared.code == 1
+    *rows, summary = objects(compared)
+    named = [row["record"]["decision_id"] for row in rows if row["only_in"] == "records"]
+    assert len(named) == len(set(named))
+    assert set(named) == lost
+    # What OPA decided and could not tell Warder any more is nobody's loss.
+    assert [row for row in rows if row["only_in"] == "opa_log"] == []
+    assert summary["summary"]["in_both"] == len(proven - lost)
+    assert summary["summary"]["unanswered"] + summary["summary"]["not_received"] > 10
+
+    # The console had them all: it is written before the answer is.
+    complete = says("decisions", "compare", "--records", tmp_path / "warder.log", tmp_path / "console.log")
+    assert complete.code == 0, complete.text
