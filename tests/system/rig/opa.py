@@ -14,6 +14,8 @@ from .waiting import DEADLINE, eventually, stop_process
 from .warder import REPOSITORY, UnixHttp, http_get
 
 REGO = Path(os.environ.get("WARDER_REGO", REPOSITORY / "rego/egress"))
+KEPT_SAFE = ["--config-file", REPOSITORY / "rego/opa.yaml", "--authorization", "basic", "--unix-socket-perm", "600",
+             REPOSITORY / "rego/system"]
 EXTRA_RULES = Path(__file__).resolve().parents[1] / "helpers/extra.rego"
 
 
@@ -55,12 +57,12 @@ class Opa:
     """`opa run --server` on a unix socket (and on `port` of the gate's loopback), with the bundled policy
     and `policies` as its data; `revision` is what they call themselves. With `watch` it reads changed files
     by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second.
-    `settings` are more of OPA's own, as its --set takes them."""
+    `settings` are more of OPA's own, as its --set takes them. With `kept_safe` it has the configuration that
+    the repository ships for OPA."""
 
     def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False,
-                 settings=()):
+                 settings=(), kept_safe=False):
         self.world = world
-        self._settings = [word for setting in settings for word in ("--set", setting)]
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
         self._addresses = ["--addr", self._unix_url]
@@ -72,6 +74,8 @@ class Opa:
         self._data.mkdir(exist_ok=True)
         self._bundle = BundleService(world) if bundle else None
         self._watch = ["--watch"] if watch else []
+        self._settings = list(KEPT_SAFE) if kept_safe else ["--set", "decision_logs.console=true"]
+        self._settings += [word for setting in settings for word in ("--set", setting)]
         self.set_policies(policies, revision)
         self.start()
 
@@ -109,7 +113,7 @@ class Opa:
         self.process = subprocess.Popen(
             self.world.gate.command(
                 "opa", "run", "--server", *self._addresses, "--disable-telemetry", "--log-format", "json",
-                "--set", "decision_logs.console=true", *self._settings, *self._policy(),
+                *self._settings, *self._policy(),
             ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
