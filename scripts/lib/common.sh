@@ -17,6 +17,11 @@ unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 # shellcheck disable=SC2034
 CLIENT_ENV_UNSET=(http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR)
 
+# OPA as it should run beside Warder: it answers what Warder asks, to its own user, and nothing else
+# (rego/opa.yaml, rego/system).
+# shellcheck disable=SC2034
+OPA_KEPT_SAFE=(--config-file "$REPO/rego/opa.yaml" --authorization basic --unix-socket-perm 600 "$REPO/rego/system")
+
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 

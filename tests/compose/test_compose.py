@@ -1,11 +1,12 @@
 """What the shipped compose.yaml promises, on a real engine. In the order of the file; variants come last."""
 
 import ipaddress
+import os
 import uuid
 from pathlib import Path
 
 import pytest
-from stack import CURL, CURL_ALLOWED
+from stack import CURL, CURL_ALLOWED, run
 
 CURL_PATH, PYTHON_PATH, SHELL_PATH = "/usr/bin/curl", "/usr/bin/python3.11", "/usr/bin/dash"
 CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_SYS_CHROOT": 18, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
@@ -131,6 +132,22 @@ def test_opa_is_out_of_reach(stack):
         assert stack.try_in_sandbox(attempts(("opa", 8181)), user) == "no such name"
     answer, record, _ = stack.curl("https://opa:8181/v1/policies")
     assert answer.output == NO_TUNNEL and record["decision"] == "deny", (answer, record)
+
+
+def test_opa_answers_warder_only_what_it_asks(stack):
+    """Even whoever has the socket can't change the policy, or read it."""
+    socket = f"/proc/{stack.pid('opa')}/root/run/opa/opa.sock"
+    assert os.stat(socket).st_mode & 0o777 == 0o600
+
+    def ask(method, path):
+        done = run(["curl", "-sS", "--max-time", "10", "--unix-socket", socket, "-X", method, "--data", "{}",
+                    "-w", " %{http_code}", f"http://opa{path}"])
+        return int(done.stdout.rsplit(" ", 1)[1])
+
+    assert ask("POST", "/v1/data/egress/decision") == ask("GET", "/health") == 200
+    for method, path in (("PUT", "/v1/policies/mine"), ("GET", "/v1/policies"), ("GET", "/v1/data"),
+                         ("PATCH", "/v1/data"), ("POST", "/v1/query"), ("GET", "/v1/config")):
+        assert ask(method, path) == 401, (method, path)
 
 
 def test_only_the_proxy_listens(stack):
