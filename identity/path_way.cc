@@ -56,7 +56,7 @@ Result<PathWay> follow_path(int root, const std::string& path) {
     if (target->starts_with('/')) way.file.clear();
     way.links.push_back({at, std::move(*target), *state});
   }
-  if (way.file.empty()) way.file = "/";
+  if (way.file.empty()) way.file.push_back('/');
   const auto fd = open_in_root(root, way.file);
   if (!fd) return fail(fd.error());
   const auto state = file_state(fd->get(), "", AT_EMPTY_PATH, way.file.c_str());

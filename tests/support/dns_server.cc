@@ -15,7 +15,6 @@ namespace {
 constexpr std::size_t kHeader = 12;
 constexpr unsigned kTypeA = 1;
 constexpr char kTypeCname = 5;
-constexpr unsigned kTypeAaaa = 28;
 constexpr char kServFail = 2;
 constexpr char kNxDomain = 3;
 
