@@ -76,7 +76,7 @@ int nothing_found(const Options& options, const LineCounts& logs, const LineCoun
 
 int run_show(const Options& options, bool brief) {
   Filter filter;
-  filter.path = "*";
+  filter.path.assign(1, '*');
   filter.probes = true;
   filter.ids = {options.id};
   LineCounts record_counts;
