@@ -39,7 +39,7 @@ not_listed(binary, processes) if not asked_by("/usr/bin/curl", processes, listin
 # Whom the entry forbids something can't have a tunnel.
 forbidden(binary, processes) if not asked_by("/usr/bin/curl", processes, forbidding(binary)).allow
 
-not_forbidden(binary, processes) if asked_by("/usr/bin/curl", processes, forbidding(binary)).allow
+not_forbidden(binary, processes) if allowed(asked_by("/usr/bin/curl", processes, forbidding(binary)))
 
 told(binary, processes, reason) if {
 	answer := asked_by("/usr/bin/curl", processes, listing(binary))
@@ -335,6 +335,8 @@ test_a_path_with_any_bytes_is_one_path if {
 		allowed(decided(question(path, "a.example", 443), listing({"path": path})))
 		problems_of(listing({"path": path})) == set()
 	}
+	not decided(question("/opt/xy", "a.example", 443), listing({"path": "/opt/x?"})).allow
+	not decided(question("/opt/a", "a.example", 443), listing({"path": "/opt/{a}"})).allow
 }
 
 test_where_binaries_is_not_a_list if {

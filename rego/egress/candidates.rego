@@ -46,11 +46,13 @@ _matching_policies := {match.policy | some match in _matching}
 
 # What is said of a policy as a whole.
 _facts := {name: facts |
+	# For speed alone.
 	some name in _matching_policies
 	facts := data.egress_index.policies[name].facts
 } if {
 	_indexed
 } else := {name: _policy_facts(_policies[name]) |
+	# For speed alone.
 	some name in _matching_policies
 }
 
@@ -83,7 +85,6 @@ _program_name(binary) := sprintf("%s and what it starts", [binary.path]) if {
 # For messages, where nothing is for this host and port: other ports, and patterns that don't stand for this
 # host but for some like it.
 _other_ports contains port if {
-	_indexed
 	some pattern in _patterns
 	some port in data.egress_index.ports[pattern]
 }
@@ -98,7 +99,6 @@ _other_ports contains port if {
 }
 
 _near_patterns contains pattern if {
-	_indexed
 	some pattern in _patterns_nearby
 	data.egress_index.endpoints[pattern][_port]
 }
@@ -116,6 +116,7 @@ _near_patterns contains pattern if {
 _entries := {name: entries |
 	some name in _matching_policies
 	entries := {entry |
+		# For speed alone.
 		some key in _caller_keys
 		some entry in data.egress_index.policies[name].binaries[key]
 	}
@@ -133,11 +134,7 @@ _entry_key(entry) := entry.binary.path if {
 	_is_exact_path(entry.binary.path)
 } else := ""
 
-_caller_keys := ({"", _binary} | _names_of_processes) | _ancestors
-
-_binary := input.binary if is_string(input.binary)
-
-else := ""
+_caller_keys := ({"", object.get(input, "binary", null)} | _names_of_processes) | _ancestors
 
 _names_of_processes := {name |
 	some process in input.identity.processes

@@ -364,6 +364,7 @@ test_a_hash_is_not_enough_for_any_other_suspicion if {
 		}).allow
 	}
 	not asked_by_file(null, hash, "hash.example", {"assurance": "suspect", "causes": []}).allow
+	not asked_by_file(null, hash, "hash.example", {"assurance": "suspect", "causes": ["connector_unknown"]}).allow
 	not asked_by_file(null, hash, "hash.example", {"assurance": "suspect"}).allow
 }
 
@@ -490,6 +491,7 @@ test_a_policy_can_require_a_container if {
 	)
 	not demanded({"container": container}, "whole.example", {}).allow
 	not demanded({"pod": "p-1"}, "whole.example", {"processes": [{"container": null, "pod": null}]}).allow
+	not demanded({"pod": null}, "whole.example", {"processes": [{"container": null, "pod": null}]}).allow
 }
 
 test_a_requirement_nobody_knows_is_not_met if {

@@ -6,7 +6,7 @@ import data.egress
 hosting(host) := {"p": {"endpoints": [{"host": host, "port": 443}], "binaries": [{"path": "/usr/bin/curl"}]}}
 
 host_allowed(pattern, host) if {
-	decided(question("/usr/bin/curl", host, 443), hosting(pattern)).allow
+	allowed(decided(question("/usr/bin/curl", host, 443), hosting(pattern)))
 	problems_of(hosting(pattern)) == set()
 }
 
@@ -152,7 +152,7 @@ porting(ports) := {"p": {
 	"binaries": [{"path": "/usr/bin/curl"}],
 }}
 
-port_allowed(ports, port) if decided(question("/usr/bin/curl", "a.example", port), porting(ports)).allow
+port_allowed(ports, port) if allowed(decided(question("/usr/bin/curl", "a.example", port), porting(ports)))
 
 test_ports if {
 	every ports in [{"port": 443}, {"ports": [443]}, {"ports": [80, 443]}] {

@@ -296,6 +296,11 @@ test_an_index_of_another_format if {
 	answer := egress.decision with input as document with data.egress_index as other with data.network_policies as {"p": right}
 	not answer.allow
 	answer.reason == "the index of the policies was built for another version of the policy package"
+	within := {"p": {"endpoints": [{"host": "a*.b.example", "port": 443}], "binaries": right.binaries}}
+	by_label := egress.decision with input as question("/usr/bin/curl", "ab.b.example", 443)
+		with data.egress_index as object.union(index_of(within), {"format": 2})
+		with data.network_policies as within
+	not by_label.allow
 	problems := egress.problems with data.egress_index as other with data.network_policies as {"p": right}
 	problems == {error("egress_index", "it was built for another version of this package: build it again")}
 	paths := egress.binaries with data.egress_index as other with data.network_policies as {"p": right}
@@ -312,4 +317,16 @@ test_an_index_beside_its_policies if {
 		with data.egress_index as index
 		with data.network_policies as {"q": right}
 	answer.policy == "p"
+	elsewhere := {"q": {"endpoints": [{"host": "b.a.example", "port": 443}], "binaries": right.binaries}}
+	near := {"q": {"endpoints": [{"host": "*.a.example", "port": 80}, {"host": "a.example", "port": 1}], "binaries": right.binaries}}
+	every policies_of_test in [elsewhere, near] {
+		not_there := egress.decision with input as question("/usr/bin/curl", "a.example", 80)
+			with data.egress_index as index
+			with data.network_policies as policies_of_test
+		not_there.reason == "no endpoint for a.example:80: there is one for port 443"
+	}
+	not_here := egress.decision with input as question("/usr/bin/curl", "b.a.example", 443)
+		with data.egress_index as index
+		with data.network_policies as elsewhere
+	not not_here.allow
 }

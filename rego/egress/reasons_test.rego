@@ -44,6 +44,11 @@ test_programs_of_each_kind if {
 		"endpoint github.com:443 is allowed for /opt/**, /usr/bin/agent and what it starts, ",
 		sprintf("the program with sha256 %s, not for /x; see policy p", [hash]),
 	])
+	mistaken_path := {"p": {"endpoints": [{"host": "github.com", "port": 443}], "binaries": [{"path": 1, "sha256": hash}]}}
+	miss("/x", [], "github.com", mistaken_path) == concat("", [
+		"endpoint github.com:443 is allowed for ",
+		sprintf("the program with sha256 %s, not for /x; see policy p", [hash]),
+	])
 }
 
 test_many_policies if {

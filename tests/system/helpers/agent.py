@@ -64,6 +64,27 @@ class Agent:
         self.sockets = []
         return texts
 
+    def exchange(self, to, rounds):
+        """One connection after the other: a head, and what goes through the tunnel if one opens. The status
+        of each, its local port, and what came back through the tunnel."""
+        answers = []
+        for head, payload in rounds:
+            with socket.create_connection(tuple(to), 60) as sock, sock.makefile("rb") as stream:
+                sock.sendall(head.encode())
+                line = stream.readline()
+                status = int(line.split()[1]) if line else 0
+                back = b""
+                if status == 200 and payload:
+                    while stream.readline() not in (b"\r\n", b""):
+                        pass
+                    try:
+                        sock.sendall(payload.encode())
+                        back = stream.read(len(payload))
+                    except ConnectionError:
+                        pass
+                answers.append({"status": status, "port": sock.getsockname()[1], "back": back.decode()})
+        return answers
+
     def become(self, program):
         """exec: the same process and descriptors, another program. It answers when it is up."""
         for sock in self.sockets:

@@ -53,15 +53,23 @@ class BundleService:
         self._server.server_close()
 
 
+def index_of(data):
+    """data.egress.index of that data."""
+    command = ["opa", "eval", "--format", "raw", "--stdin-input", "--data", REGO,
+               "data.egress.index with data.network_policies as input"]
+    text = json.dumps(data["network_policies"])
+    return json.loads(subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout)
+
+
 class Opa:
     """`opa run --server` on a unix socket (and on `port` of the gate's loopback), with the bundled policy
     and `policies` as its data; `revision` is what they call themselves. With `watch` it reads changed files
     by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second.
     `settings` are more of OPA's own, as its --set takes them. With `kept_safe` it has the configuration that
-    the repository ships for OPA."""
+    the repository ships for OPA, with `indexed` its data is the policies' index alone."""
 
     def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False,
-                 settings=(), kept_safe=False):
+                 settings=(), kept_safe=False, indexed=False):
         self.world = world
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
@@ -76,6 +84,7 @@ class Opa:
         self._watch = ["--watch"] if watch else []
         self._settings = list(KEPT_SAFE) if kept_safe else ["--set", "decision_logs.console=true"]
         self._settings += [word for setting in settings for word in ("--set", setting)]
+        self._indexed = indexed
         self.set_policies(policies, revision)
         self.start()
 
@@ -84,6 +93,8 @@ class Opa:
         data = {"network_policies": policies}
         if revision and not self._bundle:
             data["revision"] = revision
+        if self._indexed:
+            data = {"egress_index": index_of(data)}
         # JSON is YAML. Whoever watches sees one file or the other, whole.
         new = self.world.work / f"{self._data.name}.new"
         new.write_text(json.dumps(data, indent=1))
