@@ -18,7 +18,10 @@ class SocketStream final : public ByteStream, private FdWatcher::Listener {
   }
 
   void watch(Readiness interest) override { watcher_->watch(interest); }
-  [[nodiscard]] int connect_result() override { return so_error(fd_.get()); }
+  [[nodiscard]] Result<void> connect_result() override {
+    if (const int error = so_error(fd_.get()); error != 0) return fail(from_errno(error, ""));
+    return {};
+  }
   [[nodiscard]] Result<Transfer> read(std::span<char> into) override {
     return read_some(fd_.get(), into);
   }

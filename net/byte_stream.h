@@ -11,7 +11,7 @@
 
 namespace warder::net {
 
-// A connection that carries bytes, whatever is under it (TCP, unix socket; TLS later).
+// A connection that carries bytes, whatever is under it (TCP, unix socket, TLS over one of them).
 class ByteStream {
  public:
   class Listener {
@@ -27,8 +27,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // What the listener is told about. Until connected, `writable` means: connect_result() is known.
   virtual void watch(Readiness interest) = 0;
-  // Once writable: 0, or the errno with which connecting failed.
-  [[nodiscard]] virtual int connect_result() = 0;
+  // Once writable: why connecting failed, if it did; `sys_errno` where a system call knows.
+  [[nodiscard]] virtual Result<void> connect_result() = 0;
   [[nodiscard]] virtual Result<Transfer> read(std::span<char> into) = 0;
   [[nodiscard]] virtual Result<Transfer> write(std::span<const char> bytes) = 0;
 };

@@ -39,14 +39,16 @@ enum class Errc {
   name_failed,     // the resolver did not answer, or answered nonsense
 
   // Answers of the policy server. None of them is a decision.
-  opa_unreachable,  // no connection
-  opa_timeout,      // no whole answer within opa.timeout
-  opa_queue_full,   // too many calls are waiting
-  opa_status,       // a status other than 200
-  opa_not_json,     // the body is not one JSON document in UTF-8
-  opa_bad_answer,   // HTTP or JSON, but not of the agreed form
-  opa_too_large,    // head or body above the limit
-  opa_truncated,    // the connection ended before the answer did
+  opa_unreachable,   // no connection
+  opa_timeout,       // no whole answer within opa.timeout
+  opa_queue_full,    // too many calls are waiting
+  opa_breaker_open,  // it has not answered lately, and is not asked until it does
+  opa_token,         // the bearer token can't be read
+  opa_status,        // a status other than 200
+  opa_not_json,      // the body is not one JSON document in UTF-8
+  opa_bad_answer,    // HTTP or JSON, but not of the agreed form
+  opa_too_large,     // head or body above the limit
+  opa_truncated,     // the connection ended before the answer did
 };
 
 // A failure with what is needed to explain it. `detail` is for people; it may hold bytes from a

@@ -8,8 +8,10 @@
 #include <string_view>
 
 #include "net/address.h"
+#include "net/lookup.h"
 #include "net/loop.h"
 #include "net/result.h"
+#include "net/tls/client_stream.h"
 #include "opa-client/decision.h"
 #include "opa-client/query.h"
 
@@ -37,25 +39,46 @@ class Client {
                                                    DocumentCallback callback) = 0;
 };
 
-// Where OPA listens: "http://host:port" with a literal address or "localhost", or "unix:///path".
+// Where OPA listens: "http://host:port", "https://host:port" or "unix:///path". The host is an
+// address, a name that has to be looked up, or "localhost", which is 127.0.0.1.
 struct Address {
   enum class Kind { tcp, unix_socket };
   Kind kind = Kind::tcp;
-  net::Endpoint endpoint;   // tcp
+  net::Endpoint endpoint;   // tcp; with a name, only its port
+  std::string name;         // tcp: to be looked up; else empty
   std::string socket_path;  // unix
   std::string host_header;  // what goes into Host: never a socket path (Go refuses it)
+  bool tls = false;
+  std::string tls_peer;  // whom the certificate must name: the host, without brackets
 };
-// Errors: bad_config; https is refused with a text that says it is not there yet.
+// Errors: bad_config.
 [[nodiscard]] Result<Address> parse_url(const std::string& url);
+
+// What happens to the client itself, for the log.
+struct ClientEvent {
+  enum class Kind { breaker_opened, breaker_closed, token_bad, token_good };
+  Kind kind;
+  std::string detail;
+};
 
 struct ClientOptions {
   Address address{};
+  // For an address that needs one; outlives the client.
+  net::NameResolver* names = nullptr;
+  std::shared_ptr<const tls::ClientContext> tls{};  // likewise
+  std::string token_file{};                         // empty: no Authorization
   std::string path = "/v1/data/egress/decision";
   std::chrono::milliseconds timeout{500};  // of the whole call, queueing included
   std::size_t max_connections = 16;
   std::size_t max_waiting = 1024;          // calls without a connection; above: opa_queue_full
   std::size_t max_answer_bytes = 1 << 20;  // body; a head may have 16 KiB
   std::chrono::milliseconds idle_timeout{30000};
+  // After so many calls in a row that failed without an answer, all fail at once (opa_breaker_open)
+  // until OPA answers GET /health, which is tried with this pause; 0: never.
+  std::size_t breaker_failures = 0;
+  std::chrono::milliseconds breaker_pause{250};
+  // Runs inside the client's functions, and must not call it.
+  std::function<void(const ClientEvent&)> on_event{};
 };
 
 // HTTP/1.1 with keep-alive. One retry, and only when a reused connection ended before the first

@@ -10,29 +10,91 @@ constexpr std::size_t kReadBytes = 16384;
 
 }  // namespace
 
-Connection::Connection(const Address& address, AnswerLimits limits, Listener& listener)
-    : listener_(listener),
-      name_(address.kind == Address::Kind::tcp ? address.endpoint.text() : address.socket_path),
-      reader_(limits) {}
+Connection::Connection(net::Loop& loop, const ClientOptions& options, Listener& listener)
+    : loop_(loop),
+      options_(options),
+      listener_(listener),
+      reader_({.body_bytes = options.max_answer_bytes}) {}
 
-Result<std::unique_ptr<Connection>> Connection::open(net::Loop& loop, const Address& address,
-                                                     AnswerLimits limits, Listener& listener) {
-  std::unique_ptr<Connection> connection(new Connection(address, limits, listener));
-  net::ByteStream::Listener& self = *connection;
-  auto stream = address.kind == Address::Kind::tcp
-                    ? net::open_tcp_stream(loop, address.endpoint, self)
-                    : net::open_unix_stream(loop, address.socket_path, self);
-  if (!stream) {
-    return fail(Error{Errc::opa_unreachable, stream.error().sys_errno,
-                      "connecting to " + connection->name_});
-  }
-  connection->stream_ = std::move(*stream);
-  connection->update_interest();
+Result<std::unique_ptr<Connection>> Connection::open(net::Loop& loop, const ClientOptions& options,
+                                                     Listener& listener) {
+  std::unique_ptr<Connection> connection(new Connection(loop, options, listener));
+  if (Result<void> started = connection->start(); !started) return fail(started.error());
   return connection;
+}
+
+Result<void> Connection::start() {
+  const Address& address = options_.address;
+  if (address.tls && options_.tls == nullptr) {
+    return fail(Errc::opa_unreachable, "https without a TLS context");
+  }
+  if (address.name.empty()) {
+    untried_.push_back(address.endpoint);
+    return connect_next();
+  }
+  if (options_.names == nullptr) {
+    return fail(Errc::opa_unreachable, "a name without a resolver: " + address.name);
+  }
+  lookup_ = options_.names->start(
+      address.name,
+      [this](Result<std::vector<net::IpAddress>> addresses) { on_resolved(std::move(addresses)); });
+  return {};
+}
+
+void Connection::on_resolved(Result<std::vector<net::IpAddress>> addresses) {
+  if (!addresses) {
+    Error error = unreachable(addresses.error());
+    error.detail = "looking up " + options_.address.name + ": " + describe(addresses.error());
+    return lose(std::move(error));
+  }
+  for (auto at = addresses->rbegin(); at != addresses->rend(); ++at) {
+    untried_.push_back({*at, options_.address.endpoint.port});
+  }
+  if (const Result<void> started = connect_next(); !started) lose(started.error());
+}
+
+Result<void> Connection::connect_next() {
+  state_ = State::connecting;
+  Error last{Errc::opa_unreachable, 0, "no address"};
+  while (!untried_.empty()) {
+    at_ = untried_.back();
+    untried_.pop_back();
+    auto stream = open_stream();
+    if (stream) {
+      stream_ = std::move(*stream);
+      update_interest();
+      return {};
+    }
+    last = unreachable(stream.error());
+  }
+  return fail(std::move(last));
+}
+
+Result<std::unique_ptr<net::ByteStream>> Connection::open_stream() {
+  if (!options_.address.tls) return open_plain(*this);
+  return tls::open_client_stream(
+      loop_, *options_.tls, options_.address.tls_peer,
+      [this](net::ByteStream::Listener& listener) { return open_plain(listener); }, *this);
+}
+
+Result<std::unique_ptr<net::ByteStream>> Connection::open_plain(
+    net::ByteStream::Listener& listener) const {
+  const Address& address = options_.address;
+  return address.kind == Address::Kind::tcp
+             ? net::open_tcp_stream(loop_, at_, listener)
+             : net::open_unix_stream(loop_, address.socket_path, listener);
+}
+
+Error Connection::unreachable(const Error& why) const {
+  const bool tcp = options_.address.kind == Address::Kind::tcp;
+  std::string detail = "connecting to " + (tcp ? at_.text() : options_.address.socket_path);
+  if (why.sys_errno == 0 && !why.detail.empty()) detail += ": " + why.detail;
+  return {Errc::opa_unreachable, why.sys_errno, std::move(detail)};
 }
 
 std::string_view Connection::doing() const {
   switch (state_) {
+    case State::resolving: return "looking up its address";
     case State::connecting: return "connecting";
     case State::idle: return "idle";
     case State::exchanging:
@@ -52,7 +114,7 @@ void Connection::send(std::string_view request) {
 }
 
 bool Connection::withdraw() {
-  if (state_ != State::connecting) return false;
+  if (!coming_up()) return false;
   unsent_ = {};
   return true;
 }
@@ -66,7 +128,8 @@ bool Connection::quiet() {
 void Connection::close() {
   state_ = State::closed;
   unsent_ = {};
-  stream_->watch({});
+  lookup_.reset();
+  if (stream_) stream_->watch({});
 }
 
 void Connection::update_interest() {
@@ -76,6 +139,7 @@ void Connection::update_interest() {
     case State::exchanging:
       stream_->watch({.readable = true, .writable = !unsent_.empty() && !write_failed_});
       break;
+    case State::resolving:
     case State::closed: break;
   }
 }
@@ -93,8 +157,13 @@ void Connection::on_stream_ready(net::Readiness readiness) {
 }
 
 void Connection::on_connected() {
-  if (const int sys_errno = stream_->connect_result(); sys_errno != 0) {
-    return lose({Errc::opa_unreachable, sys_errno, "connecting to " + name_});
+  if (const Result<void> up = stream_->connect_result(); !up) {
+    Error error = unreachable(up.error());
+    if (untried_.empty()) return lose(std::move(error));
+    stream_->watch({});
+    loop_.retire(std::move(stream_));
+    if (const Result<void> next = connect_next(); !next) lose(next.error());
+    return;
   }
   if (unsent_.empty()) {
     state_ = State::idle;
@@ -140,7 +209,10 @@ void Connection::on_end(const Error* read_error) {
   Error error{Errc::opa_truncated, 0,
               reader_.started() ? "the connection ended in the middle of the answer"
                                 : "the connection ended before an answer"};
-  if (read_error != nullptr) error.sys_errno = read_error->sys_errno;
+  if (read_error != nullptr) {
+    error.sys_errno = read_error->sys_errno;
+    if (error.sys_errno == 0) error.detail += " (" + read_error->detail + ")";
+  }
   lose(std::move(error));
 }
 

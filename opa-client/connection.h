@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "net/byte_stream.h"
 #include "net/loop.h"
@@ -39,10 +40,10 @@ class Connection final : private net::ByteStream::Listener {
     ~Listener() = default;
   };
 
-  // Starts connecting. `loop` and `listener` outlive the connection. Errors: opa_unreachable.
+  // Starts looking up and connecting, to one address after the other. `loop`, `options` and
+  // `listener` outlive the connection. Errors: opa_unreachable.
   [[nodiscard]] static Result<std::unique_ptr<Connection>> open(net::Loop& loop,
-                                                                const Address& address,
-                                                                AnswerLimits limits,
+                                                                const ClientOptions& options,
                                                                 Listener& listener);
   ~Connection() = default;
   Connection(const Connection&) = delete;
@@ -61,14 +62,25 @@ class Connection final : private net::ByteStream::Listener {
 
   [[nodiscard]] bool idle() const { return state_ == State::idle; }
   // Coming up, without a request.
-  [[nodiscard]] bool vacant() const { return state_ == State::connecting && unsent_.empty(); }
+  [[nodiscard]] bool vacant() const { return coming_up() && unsent_.empty(); }
   // What it is doing, for an explanation.
   [[nodiscard]] std::string_view doing() const;
 
  private:
-  enum class State { connecting, idle, exchanging, closed };
+  enum class State { resolving, connecting, idle, exchanging, closed };
 
-  Connection(const Address& address, AnswerLimits limits, Listener& listener);
+  Connection(net::Loop& loop, const ClientOptions& options, Listener& listener);
+  [[nodiscard]] bool coming_up() const {
+    return state_ == State::resolving || state_ == State::connecting;
+  }
+  Result<void> start();
+  // The next address that can be tried at all. Error: why the last one can't.
+  Result<void> connect_next();
+  [[nodiscard]] Result<std::unique_ptr<net::ByteStream>> open_stream();
+  [[nodiscard]] Result<std::unique_ptr<net::ByteStream>> open_plain(
+      net::ByteStream::Listener& listener) const;
+  void on_resolved(Result<std::vector<net::IpAddress>> addresses);
+  [[nodiscard]] Error unreachable(const Error& why) const;
   void on_stream_ready(net::Readiness readiness) override;
   void on_connected();
   void write_unsent();
@@ -78,10 +90,14 @@ class Connection final : private net::ByteStream::Listener {
   void lose(Error error);
   void update_interest();
 
+  net::Loop& loop_;
+  const ClientOptions& options_;
   Listener& listener_;
-  std::string name_;  // of the other end
-  std::unique_ptr<net::ByteStream> stream_;
-  State state_ = State::connecting;
+  std::unique_ptr<net::NameLookup> lookup_;
+  std::vector<net::Endpoint> untried_;  // the next one last
+  net::Endpoint at_;
+  std::unique_ptr<net::ByteStream> stream_;  // none while looking up
+  State state_ = State::resolving;
   bool reused_ = false;        // it has carried an exchange
   bool write_failed_ = false;  // why will be known from reading
   std::string_view unsent_;

@@ -31,12 +31,12 @@ Result<Document> to_document(const Answer& answer) {
 // A question and where it is: waiting, in a slot, or over (then only its result may be due).
 class HttpCall final : public Call {
  public:
-  using Callback = std::variant<Client::Callback, Client::DocumentCallback>;
+  // The last kind is told when the call is over, whatever came of it.
+  using Received = std::variant<Client::Callback, Client::DocumentCallback, std::function<void()>>;
 
-  HttpCall(net::Loop& loop, HttpClient& client, std::string request, Callback callback)
+  HttpCall(net::Loop& loop, HttpClient& client, Received received)
       : client_(&client),
-        request_(std::move(request)),
-        callback_(std::move(callback)),
+        received_(std::move(received)),
         deadline_(loop, [this] { client_->on_deadline(*this); }) {}
   ~HttpCall() override {
     if (alive_) *alive_ = nullptr;
@@ -56,17 +56,19 @@ class HttpCall final : public Call {
   }
   // May destroy this call: to be called last.
   void deliver(const Result<Answer>& answer) {
-    const Callback callback = std::move(callback_);
-    if (const auto* decided = std::get_if<Client::Callback>(&callback)) {
+    const Received received = std::move(received_);
+    if (const auto* decided = std::get_if<Client::Callback>(&received)) {
       (*decided)(answer.and_then(to_decision));
-    } else if (const auto* read = std::get_if<Client::DocumentCallback>(&callback)) {
+    } else if (const auto* read = std::get_if<Client::DocumentCallback>(&received)) {
       (*read)(answer.and_then(to_document));
+    } else {
+      std::get<std::function<void()>>(received)();
     }
   }
 
   HttpClient* client_;  // nullptr once over
   std::string request_;
-  Callback callback_;
+  Received received_;
   net::Timer deadline_;
   Slot* slot_ = nullptr;
   bool waiting_ = false;
@@ -80,8 +82,7 @@ class Slot final : private Connection::Listener {
  public:
   static Result<std::unique_ptr<Slot>> open(HttpClient& client) {
     std::unique_ptr<Slot> slot(new Slot(client));
-    auto connection = Connection::open(client.loop_, client.options_.address,
-                                       {.body_bytes = client.options_.max_answer_bytes}, *slot);
+    auto connection = Connection::open(client.loop_, client.options_, *slot);
     if (!connection) return fail(std::move(connection.error()));
     slot->connection_ = std::move(*connection);
     return slot;
@@ -122,32 +123,20 @@ class Slot final : private Connection::Listener {
   HttpCall* call_ = nullptr;
 };
 
-namespace {
-
-std::string build_request(const ClientOptions& options, const Query& query) {
-  const std::string body = to_json(query);
-  // No Accept-Encoding: OPA would add a buffering writer for a tiny answer.
-  return fmt::format(
-      "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: warder\r\nAccept: application/json\r\n"
-      "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-      options.path, options.address.host_header, body.size(), body);
-}
-
-std::string build_read(const ClientOptions& options, std::string_view path) {
-  return fmt::format(
-      "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: warder\r\nAccept: application/json\r\n\r\n", path,
-      options.address.host_header);
-}
-
-}  // namespace
-
 HttpClient::HttpClient(net::Loop& loop, ClientOptions options)
-    : loop_(loop), options_(std::move(options)) {
+    : loop_(loop),
+      options_(std::move(options)),
+      requests_(options_),
+      breaker_(options_.breaker_failures),
+      probe_timer_(loop, [this] { probe(); }) {
   options_.max_connections = std::max<std::size_t>(options_.max_connections, 1);
+  if (!options_.token_file.empty()) token_file_.emplace(options_.token_file);
 }
 
 HttpClient::~HttpClient() {
   const Error gone{Errc::cancelled, 0, "the policy client is closing"};
+  probe_timer_.stop();
+  probe_.reset();
   while (!waiting_.empty()) {
     HttpCall& call = *waiting_.front();
     detach(call);
@@ -164,26 +153,88 @@ HttpClient::~HttpClient() {
 }
 
 std::unique_ptr<Call> HttpClient::ask(const Query& query, Callback callback) {
-  return start(std::make_unique<HttpCall>(loop_, *this, build_request(options_, query),
-                                          std::move(callback)));
+  return begin(std::move(callback),
+               [&](std::string_view token) { return requests_.question(query, token); });
 }
 
 std::unique_ptr<Call> HttpClient::read(std::string_view path, DocumentCallback callback) {
-  return start(
-      std::make_unique<HttpCall>(loop_, *this, build_read(options_, path), std::move(callback)));
+  return begin(std::move(callback),
+               [&](std::string_view token) { return requests_.reading(path, token); });
 }
 
-std::unique_ptr<Call> HttpClient::start(std::unique_ptr<HttpCall> call) {
-  call->deadline_.start(options_.timeout);
-  call->place_ = waiting_.insert(waiting_.end(), call.get());
-  call->waiting_ = true;
-  serve_waiting();
-  if (call->waiting_ && waiting_.size() > options_.max_waiting) {
-    detach(*call);
-    fail_later(*call, {Errc::opa_queue_full, 0,
-                       fmt::format("{} questions are waiting already", waiting_.size())});
+template <class Make>
+std::unique_ptr<Call> HttpClient::begin(Received received, const Make& make) {
+  auto call = std::make_unique<HttpCall>(loop_, *this, std::move(received));
+  if (breaker_.open()) {
+    fail_later(*call, {Errc::opa_breaker_open, 0, "OPA has not answered lately"});
+    return call;
   }
+  const Result<std::string_view> bearer = token();
+  if (!bearer) {
+    fail_later(*call, bearer.error());
+    return call;
+  }
+  call->request_ = make(*bearer);
+  enqueue(*call);
   return call;
+}
+
+void HttpClient::enqueue(HttpCall& call) {
+  call.deadline_.start(options_.timeout);
+  call.place_ = waiting_.insert(waiting_.end(), &call);
+  call.waiting_ = true;
+  serve_waiting();
+  if (call.waiting_ && waiting_.size() > options_.max_waiting) {
+    detach(call);
+    fail_later(call, {Errc::opa_queue_full, 0,
+                      fmt::format("{} questions are waiting already", waiting_.size())});
+  }
+}
+
+Result<std::string_view> HttpClient::token() {
+  if (!token_file_) return std::string_view();
+  const Result<std::string_view> token = token_file_->token(loop_.now_ms());
+  const bool bad = !token_file_->problem().empty();
+  if (bad != token_bad_) {
+    token_bad_ = bad;
+    tell(bad ? ClientEvent::Kind::token_bad : ClientEvent::Kind::token_good,
+         token_file_->problem());
+  }
+  return token;
+}
+
+void HttpClient::tell(ClientEvent::Kind kind, std::string detail) {
+  if (options_.on_event) options_.on_event({kind, std::move(detail)});
+}
+
+void HttpClient::note_answer() {
+  if (!breaker_.answered()) return;
+  probe_timer_.stop();
+  tell(ClientEvent::Kind::breaker_closed, "OPA answers again");
+}
+
+void HttpClient::note_failure(const Error& error) {
+  if (!breaker_.failed()) return;
+  tell(ClientEvent::Kind::breaker_opened, describe(error));
+  probe_timer_.start(options_.breaker_pause);
+  const Error refused{Errc::opa_breaker_open, 0, describe(error)};
+  while (!waiting_.empty()) {
+    HttpCall& call = *waiting_.front();
+    detach(call);
+    fail_later(call, refused);
+  }
+}
+
+// Without regard to the breaker. Whatever the answer is, it is one.
+void HttpClient::probe() {
+  auto call = std::make_unique<HttpCall>(loop_, *this, std::function<void()>([this] {
+                                           if (breaker_.open())
+                                             probe_timer_.start(options_.breaker_pause);
+                                         }));
+  const Result<std::string_view> bearer = token();
+  call->request_ = requests_.reading("/health", bearer ? *bearer : std::string_view());
+  enqueue(*call);
+  probe_ = std::move(call);
 }
 
 // In the order they came. Calls nobody.
@@ -216,7 +267,10 @@ Slot* HttpClient::take_free_slot() {
 
 void HttpClient::open_slot_for(HttpCall& call) {
   Result<std::unique_ptr<Slot>> slot = Slot::open(*this);
-  if (!slot) return fail_later(call, std::move(slot.error()));
+  if (!slot) {
+    note_failure(slot.error());
+    return fail_later(call, std::move(slot.error()));
+  }
   slots_.push_back(std::move(*slot));
   slots_.back()->carry(call);
 }
@@ -266,6 +320,7 @@ void HttpClient::on_deadline(HttpCall& call) {
     remove(*slot);
   }
   detach(call);
+  note_failure(late);
   // The timer's own function is on the stack, and the callback may destroy the timer.
   fail_later(call, std::move(late));
   serve_waiting();
@@ -283,6 +338,7 @@ void HttpClient::on_answer(Slot& slot, Answer answer) {
   HttpCall& call = *std::exchange(slot.call_, nullptr);
   call.slot_ = nullptr;
   call.leave();
+  note_answer();
   if (slot.connection_->idle()) {
     slot.rest(options_.idle_timeout);
     // take_free_slot() looks from the end.
@@ -307,6 +363,7 @@ void HttpClient::on_lost(Slot& slot, Error error, bool stale) {
     return serve_waiting();
   }
   call->leave();
+  note_failure(error);
   serve_waiting();
   call->deliver(fail(std::move(error)));
 }

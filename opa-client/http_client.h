@@ -1,15 +1,21 @@
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "net/loop.h"
 #include "net/timer.h"
+#include "opa-client/breaker.h"
 #include "opa-client/client.h"
 #include "opa-client/connection.h"
+#include "opa-client/request.h"
+#include "opa-client/token_file.h"
 
 namespace warder::opa {
 
@@ -34,6 +40,8 @@ class HttpClient final : public Client {
   friend class HttpCall;
   friend class Slot;
 
+  using Received = std::variant<Callback, DocumentCallback, std::function<void()>>;
+
   // From calls.
   void on_deadline(HttpCall& call);
   void abandon(HttpCall& call);
@@ -44,7 +52,18 @@ class HttpClient final : public Client {
   void on_lost(Slot& slot, Error error, bool stale);
   void on_idle_timeout(Slot& slot);
 
-  [[nodiscard]] std::unique_ptr<Call> start(std::unique_ptr<HttpCall> call);
+  // A call that is served, or fails later. `make` makes its request, given the token.
+  template <class Make>
+  [[nodiscard]] std::unique_ptr<Call> begin(Received received, const Make& make);
+  void enqueue(HttpCall& call);
+  // The token for the next request, empty where none is needed; tells when it goes bad or good.
+  [[nodiscard]] Result<std::string_view> token();
+  void tell(ClientEvent::Kind kind, std::string detail);
+  // Whether OPA gives answers, as far as a call that is over shows.
+  void note_answer();
+  void note_failure(const Error& error);
+  // Asks it by itself while the breaker is open.
+  void probe();
   void serve_waiting();
   [[nodiscard]] Slot* take_free_slot();
   void open_slot_for(HttpCall& call);
@@ -54,6 +73,12 @@ class HttpClient final : public Client {
 
   net::Loop& loop_;
   ClientOptions options_;
+  const RequestMaker requests_;
+  std::optional<TokenFile> token_file_;
+  bool token_bad_ = false;
+  Breaker breaker_;
+  net::Timer probe_timer_;
+  std::unique_ptr<Call> probe_;
   std::list<HttpCall*> waiting_;
   std::vector<std::unique_ptr<Slot>> slots_;
 };

@@ -51,6 +51,10 @@ struct Query {
   std::vector<std::string> ancestors;
   std::optional<std::string> sha256;
 
+  // Not part of the document: what goes into the header of that name (W3C Trace Context); empty:
+  // nothing.
+  std::string traceparent;
+
   struct Request {
     std::string kind;  // "connect" or "forward"
     std::string method;

@@ -28,6 +28,12 @@ bool same_programs(const identity::Identity& before, const identity::Identity& n
   return !now.reason && images(before) == images(now);
 }
 
+std::string_view outcome(const Result<opa::Decision>& answer) {
+  if (!answer) return code_name(answer.error().code);
+  if (answer->undefined) return "undefined";
+  return answer->allow ? "allow" : "deny";
+}
+
 Failure denial(std::string code, std::string reason) {
   return {Verdict::deny, std::move(code), std::move(reason), 403, std::nullopt};
 }
@@ -149,6 +155,7 @@ Approval::Next Approval::do_deciding() {
   const std::chrono::microseconds took((uv_hrtime() - asked_at_ns_) / 1000);
   record_.opa_us = took.count();
   services_.metrics.observe_opa(took);
+  services_.metrics.count_opa(outcome(*answer_));
   if (!*answer_) return fail(failure_of(answer_->error()));
   note(std::move(**answer_));
   services_.reauthorizer.saw_revision(decision_.revision);

@@ -184,7 +184,9 @@ constexpr std::array kKeys{
     listen_key(),
     admin_key(),
     with_flag(text_key<&C::opa, &C::Opa::url, read_opa_url>(
-                  "opa.url", "The policy server: `http://host:port` or `unix:///path`."),
+                  "opa.url",
+                  "The policy server: `http://host:port`, `https://host:port` or `unix:///path`. A "
+                  "name is looked up for each connection; `localhost` is 127.0.0.1."),
               "--opa", "URL"),
     with_flag(text_key<&C::opa, &C::Opa::path, read_url_path>(
                   "opa.path", "The decision document, as a path of OPA's data API."),
@@ -196,6 +198,24 @@ constexpr std::array kKeys{
     size_key<&C::opa, &C::Opa::queue>(
         "opa.queue",
         "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
+    text_key<&C::opa, &C::Opa::ca_file, read_optional_path>(
+        "opa.ca_file",
+        "PEM file of the authorities that may vouch for an https OPA; empty: the system's."),
+    text_key<&C::opa, &C::Opa::cert_file, read_optional_path>(
+        "opa.cert_file", "PEM file of the certificate, and its chain, that OPA is shown."),
+    text_key<&C::opa, &C::Opa::key_file, read_optional_path>(
+        "opa.key_file", "PEM file of its key, without a pass phrase; empty: in `opa.cert_file`."),
+    text_key<&C::opa, &C::Opa::token_file, read_optional_path>(
+        "opa.token_file",
+        "File with the bearer token for OPA, looked at once a second. One that can't be read is an "
+        "error at once (503 `opa_token`), and after 10 seconds where there was a token before."),
+    size_key<&C::opa, &C::Opa::breaker_failures, 0>(
+        "opa.breaker_failures",
+        "Questions in a row, per worker, without any answer of OPA's, after which none is asked "
+        "(503 "
+        "`opa_breaker_open`) until it answers; `0`: never."),
+    duration_key<&C::opa, &C::Opa::breaker_pause>(
+        "opa.breaker_pause", "The pause before OPA is tried again then, by `GET /health`."),
     duration_key<&C::opa, &C::Opa::max_age, 60 * kMinute, 0>(
         "opa.max_age",
         "The longest time for which an answer is given again without asking OPA, if the answer's "

@@ -250,6 +250,12 @@ std::string read_absolute_path(std::string_view text, std::string& out) {
   return {};
 }
 
+std::string read_optional_path(std::string_view text, std::string& out) {
+  if (!text.empty()) return read_absolute_path(text, out);
+  out.clear();
+  return {};
+}
+
 std::string read_dns_server(std::string_view text, std::string& out) {
   net::Endpoint endpoint;
   if (!text.empty()) {

@@ -50,6 +50,8 @@ struct Range {
 [[nodiscard]] std::string read_url_path(std::string_view text, std::string& out);
 // An absolute path of a directory or file.
 [[nodiscard]] std::string read_absolute_path(std::string_view text, std::string& out);
+// Likewise, or "".
+[[nodiscard]] std::string read_optional_path(std::string_view text, std::string& out);
 // "" or "address:port".
 [[nodiscard]] std::string read_dns_server(std::string_view text, std::string& out);
 

@@ -56,7 +56,7 @@ std::vector<Finding> examine(const Config& config) {
   const auto sandboxes = check_identity(config, out);
   doctor::check_hardening(config.identity.proc, out);
   if (const auto address = opa::parse_url(config.opa.url)) {
-    doctor::check_opa(config, *address, out);
+    doctor::check_opa(config, out);
     doctor::check_write_api(config, *address, sandboxes, out);
   }
   doctor::check_names(config, out);

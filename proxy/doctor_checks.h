@@ -50,7 +50,7 @@ void check_descriptors(const Config& config, Findings& out);
 // doctor_services.cc
 // Gives what was said of each scope.
 std::vector<identity::ScopeResult> check_self(identity::Resolver& resolver, Findings& out);
-void check_opa(const Config& config, const opa::Address& address, Findings& out);
+void check_opa(const Config& config, Findings& out);
 void check_names(const Config& config, Findings& out);
 
 // doctor_opa.cc: whether others than Warder can rewrite the policy.

@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "net/socket.h"
 #include "proxy/doctor_checks.h"
+#include "proxy/opa_options.h"
 #include "proxy/readiness.h"
 
 namespace warder::proxy::doctor {
@@ -70,14 +71,21 @@ std::vector<identity::ScopeResult> check_self(identity::Resolver& resolver, Find
   return searched;
 }
 
-void check_opa(const Config& config, const opa::Address& address, Findings& out) {
-  opa::ClientOptions options;
-  options.address = address;
-  options.path = config.opa.path;
-  options.timeout = config.opa.timeout;
-  options.max_connections = 1;
+void check_opa(const Config& config, Findings& out) {
+  Result<opa::ClientOptions> options = opa_options(config.opa);
+  if (!options) {
+    out.push_back({Health::failed, "opa", describe(options.error()),
+                   "until this is right, warder run does not start"});
+    return;
+  }
   net::Loop loop;
-  const auto client = opa::make_client(loop, options);
+  net::NameResolverOptions dns;
+  dns.timeout = config.timeouts.dns;
+  dns.server = config.dns.server;
+  const auto names = net::make_name_resolver(loop, dns);
+  if (names) options->names = names->get();
+  options->max_connections = 1;
+  const auto client = opa::make_client(loop, std::move(*options));
   const auto call = client->ask(probe_question(), [&](const Result<opa::Decision>& answer) {
     if (!answer) {
       out.push_back({Health::failed, "opa",

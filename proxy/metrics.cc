@@ -64,7 +64,7 @@ class SeenCounters {
 }  // namespace
 
 struct Metrics::Families {
-  SeenCounters decisions_seen, lookups_seen;
+  SeenCounters decisions_seen, lookups_seen, opa_calls_seen;
 
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& decisions = BuildCounter()
@@ -97,6 +97,15 @@ struct Metrics::Families {
                                    .Help("From asking OPA to its answer, or to giving up.")
                                    .Register(registry)
                                    .Add({}, kLatencies);
+  prometheus::Family<prometheus::Counter>& opa_calls = BuildCounter()
+                                                           .Name("warder_opa_questions_total")
+                                                           .Help("Questions to OPA by outcome.")
+                                                           .Register(registry);
+  prometheus::Gauge& breakers = BuildGauge()
+                                    .Name("warder_opa_breakers_open")
+                                    .Help("Workers that don't ask OPA because it didn't answer.")
+                                    .Register(registry)
+                                    .Add({});
   prometheus::Counter& reused = BuildCounter()
                                     .Name("warder_answers_reused_total")
                                     .Help("Requests for which an answer from before still held.")
@@ -191,6 +200,20 @@ void Metrics::set_abilities(const identity::Abilities& abilities) {
 }
 
 void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }
+
+void Metrics::count_opa(std::string_view outcome) {
+  families_->opa_calls_seen
+      .at({outcome, {}, {}},
+          [&]() -> prometheus::Counter& {
+            return families_->opa_calls.Add({{"outcome", std::string(outcome)}});
+          })
+      .Increment();
+}
+
+void Metrics::note_opa(const opa::ClientEvent& event) {
+  if (event.kind == opa::ClientEvent::Kind::breaker_opened) families_->breakers.Increment();
+  if (event.kind == opa::ClientEvent::Kind::breaker_closed) families_->breakers.Decrement();
+}
 
 void Metrics::count_reused_answer() { families_->reused.Increment(); }
 

@@ -10,6 +10,7 @@
 #include "identity/abilities.h"
 #include "identity/identity.h"
 #include "net/lookup.h"
+#include "opa-client/client.h"
 #include "proxy/record.h"
 
 namespace warder::proxy {
@@ -29,6 +30,9 @@ class Metrics {
   void count_identity(const identity::Identity& identity);
   void set_abilities(const identity::Abilities& abilities);
   void observe_opa(std::chrono::microseconds took);
+  // One question's outcome: "allow", "deny", "undefined", or the code of the error.
+  void count_opa(std::string_view outcome);
+  void note_opa(const opa::ClientEvent& event);
   void count_reused_answer();
   void count_name_lookup(net::LookupSource source);
   // Of the paths that the policy mentions: those that callers are looked for at, and the others.

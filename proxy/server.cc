@@ -16,6 +16,7 @@
 #include "proxy/connection_limits.h"
 #include "proxy/identity_options.h"
 #include "proxy/metrics.h"
+#include "proxy/opa_options.h"
 #include "proxy/policy_names.h"
 #include "proxy/readiness.h"
 #include "proxy/record_writer.h"
@@ -65,24 +66,19 @@ class Server {
 
  private:
   Result<void> open() {
-    Result<opa::Address> opa_address = opa::parse_url(config_.opa.url);
-    if (!opa_address) return fail(opa_address.error());
+    Result<opa::ClientOptions> opa = opa_options(config_.opa);
+    if (!opa) return fail(opa.error());
     auto options = identity_options(config_.identity);
     options.policy_paths = &policy_paths_;
     auto identities = identity::make_host_resolver(std::move(options));
     if (!identities) return fail(identities.error());
     identities_ = std::move(identities->resolver);
     tell_abilities(identities->abilities);
-    opa::ClientOptions probe;
-    probe.address = *opa_address;
-    probe.path = config_.opa.path;
-    probe.timeout = config_.opa.timeout;
-    probe.max_connections = 2;  // for the probes, and the names
-    opa_ = opa::make_client(loop_, probe);
+    if (Result<void> asked = open_opa(*opa); !asked) return asked;
     names_ = std::make_unique<PolicyNames>(
         loop_, *opa_, policy_paths_, records_, metrics_,
         PolicyNames::Options{config_.opa.path, config_.names.refresh});
-    shared_.emplace(Shared{config_, *opa_address, *identities_, guard_, limits_, records_, metrics_,
+    shared_.emplace(Shared{config_, *opa, *identities_, guard_, limits_, records_, metrics_,
                            *names_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_,
@@ -93,8 +89,22 @@ class Server {
                                              });
     if (Result<void> admin = open_admin(); !admin) return admin;
     // Only now are all the ports known, and no worker runs yet.
-    guard_ = AddressGuard(guard_options(*opa_address));
+    guard_ = AddressGuard(guard_options(opa->address));
     return open_signals();
+  }
+
+  // For the probes. Without a breaker, so that they say what the matter is.
+  Result<void> open_opa(opa::ClientOptions options) {
+    net::NameResolverOptions dns;
+    dns.timeout = config_.timeouts.dns;
+    dns.server = config_.dns.server;
+    auto resolver = net::make_name_resolver(loop_, dns);
+    if (!resolver) return fail(resolver.error());
+    resolver_ = std::move(*resolver);
+    options.names = resolver_.get();
+    options.max_connections = 2;  // for the probes, and the policy's names
+    opa_ = opa::make_client(loop_, std::move(options));
+    return {};
   }
 
   // A way of looking that is missing weakens every answer to come, so each is told.
@@ -188,7 +198,7 @@ class Server {
         options.own_listeners.push_back(*at);
       }
     }
-    if (opa_address.kind == opa::Address::Kind::tcp) {
+    if (opa_address.kind == opa::Address::Kind::tcp && opa_address.name.empty()) {
       options.own_listeners.push_back(opa_address.endpoint);
     }
     return options;
@@ -242,6 +252,7 @@ class Server {
   AddressGuard guard_{GuardOptions{}};
   const std::string pseudonym_ = new_pseudonym();
   std::optional<Shared> shared_;
+  std::unique_ptr<net::NameResolver> resolver_;  // of OPA's own name
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<PolicyNames> names_;
   std::unique_ptr<Readiness> readiness_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/exchange_record.h"
+#include "proxy/opa_options.h"
 #include "proxy/request_id.h"
 
 namespace warder::proxy {
@@ -13,16 +14,6 @@ namespace {
 
 // Above the limits a client is still told so, as long as no more than this many are being told.
 constexpr std::size_t kRefusedAtOnce = 64;
-
-opa::ClientOptions opa_options(const Shared& shared) {
-  opa::ClientOptions options;
-  options.address = shared.opa_address;
-  options.path = shared.config.opa.path;
-  options.timeout = shared.config.opa.timeout;
-  options.max_connections = shared.config.opa.connections;
-  options.max_waiting = shared.config.opa.queue;
-  return options;
-}
 
 net::NameResolverOptions dns_options(const Shared& shared) {
   net::NameResolverOptions options;
@@ -56,7 +47,7 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
   Result<tls::ClientHelloParser> hellos = tls::ClientHelloParser::create();
   if (!hellos) return fail(std::move(hellos.error()));
   hellos_.emplace(std::move(*hellos));
-  opa_ = opa::make_client(loop_, opa_options(shared_));
+  opa_ = opa::make_client(loop_, opa_client_options());
   reuse_.emplace(opa::ReuseOptions{shared_.config.opa.max_age});
   reauthorizer_.emplace(loop_, shared_.records, *reuse_);
   UpstreamPool::Options pool;
@@ -74,6 +65,21 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
     listeners_.push_back(std::move(*listener));
   }
   return {};
+}
+
+opa::ClientOptions Worker::opa_client_options() {
+  const Config::Opa& config = shared_.config.opa;
+  opa::ClientOptions options = shared_.opa;
+  options.names = names_.get();
+  options.max_connections = config.connections;
+  options.max_waiting = config.queue;
+  options.breaker_failures = config.breaker_failures;
+  options.breaker_pause = config.breaker_pause;
+  options.on_event = [this](const opa::ClientEvent& event) {
+    shared_.records.write(opa_diagnostic(event));
+    shared_.metrics.note_opa(event);
+  };
+  return options;
 }
 
 Worker::~Worker() {

@@ -18,7 +18,7 @@ namespace warder::proxy {
 // What all workers share. All of it outlives them and may be used on any thread.
 struct Shared {
   const Config& config;
-  opa::Address opa_address;
+  opa::ClientOptions opa;  // see opa_options()
   identity::Resolver& identities;
   const AddressGuard& guard;
   ConnectionLimits& limits;
@@ -52,6 +52,7 @@ class Worker final : Connection::Owner {
  private:
   explicit Worker(const Shared& shared);
   Result<void> open(const std::vector<net::Endpoint>& listen);
+  [[nodiscard]] opa::ClientOptions opa_client_options();
   void accepted(net::Accepted accepted);
   [[nodiscard]] std::string full_text(ConnectionLimits::Full full) const;
   void on_closed(Connection& connection) override;

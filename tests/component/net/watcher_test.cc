@@ -135,7 +135,7 @@ TEST_CASE_METHOD(LoopFixture, "ByteStream connects, writes, reads and sees the e
   const auto stream = open_tcp_stream(loop(), listener.at, recorder).value();
   stream->watch(kWrite);
   REQUIRE(run_until([&] { return !recorder.seen.empty(); }));
-  CHECK(stream->connect_result() == 0);
+  CHECK(stream->connect_result());
   CHECK(stream->write(std::string_view("ping"))->bytes == 4);
   auto peer = std::move(accept_tcp(listener.fd.get()).value()->fd);
   stream->watch(kRead);
@@ -155,7 +155,9 @@ TEST_CASE_METHOD(LoopFixture, "ByteStream reports why it could not connect") {
   const auto stream = open_tcp_stream(loop(), testing::closed_port(), recorder).value();
   stream->watch(kWrite);
   REQUIRE(run_until([&] { return !recorder.seen.empty(); }));
-  CHECK(stream->connect_result() == ECONNREFUSED);
+  const auto result = stream->connect_result();
+  REQUIRE_FALSE(result);
+  CHECK(result.error().sys_errno == ECONNREFUSED);
   const auto missing = open_unix_stream(loop(), "/nonexistent/opa.sock", recorder);
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().code == Errc::not_found);

@@ -36,11 +36,10 @@ TEST_CASE_METHOD(LoopFixture, "A worker records every connection above the limit
   GateRevisions revisions;
   const std::string pseudonym = "warder-test";
   const auto taken = limits.take_connection(loopback.address);
-  const proxy::Shared shared{config,     *opa::parse_url("unix:///nowhere"),
-                             identities, guard,
-                             limits,     records,
-                             metrics,    revisions,
-                             pseudonym};
+  opa::ClientOptions opa;
+  opa.address = *opa::parse_url("unix:///nowhere");
+  const proxy::Shared shared{config,  opa,     identities, guard,    limits,
+                             records, metrics, revisions,  pseudonym};
   auto worker = proxy::Worker::create(shared, {loopback});
   REQUIRE(worker);
   (*worker)->start();

@@ -28,6 +28,30 @@ TEST_CASE("opa url: TCP", "[opa]") {
   }
 }
 
+TEST_CASE("opa url: https, and names", "[opa]") {
+  struct Row {
+    std::string url, name, peer;
+    bool tls;
+  };
+  const std::vector<Row> rows{
+      {"https://10.0.0.1:8181", "", "10.0.0.1", true},
+      {"https://[fd00::1]:8181", "", "fd00::1", true},
+      {"https://localhost:8181/", "", "localhost", true},
+      {"https://opa:8181", "opa", "opa", true},
+      {"http://my_opa-1.example.com:8181", "my_opa-1.example.com", "my_opa-1.example.com", false},
+      {"http://" + std::string(253, 'a') + ":1", std::string(253, 'a'), std::string(253, 'a'),
+       false},
+  };
+  for (const Row& row : rows) {
+    INFO(row.url);
+    const auto address = parse_url(row.url);
+    REQUIRE(address);
+    CHECK(address->name == row.name);
+    CHECK(address->tls == row.tls);
+    CHECK(address->tls_peer == row.peer);
+  }
+}
+
 TEST_CASE("opa url: unix socket", "[opa]") {
   const auto address = parse_url("unix:///run/opa/opa.sock");
   REQUIRE(address);
@@ -47,7 +71,6 @@ TEST_CASE("opa url: what is refused says why", "[opa]") {
       {"127.0.0.1:8181", "must begin"},
       {"HTTP://127.0.0.1:8181", "must begin"},
       {"ftp://127.0.0.1:8181", "must begin"},
-      {"https://127.0.0.1:8181", "not supported yet"},
       {"http://", "port"},
       {"http://127.0.0.1", "port"},
       {"http://[::1]", "port"},
@@ -60,8 +83,16 @@ TEST_CASE("opa url: what is refused says why", "[opa]") {
       {"http://127.0.0.1:8181?x", "opa.path"},
       {"http://127.0.0.1:8181#x", "opa.path"},
       {"http://u:p@127.0.0.1:8181", "user names"},
-      {"http://opa:8181", "host"},
-      {"http://opa.example.com:8181", "host"},
+      {"https://", "port"},
+      {"https://opa", "port"},
+      {"https://u@opa:8181", "user names"},
+      {"http://opa.:8181", "host"},
+      {"http://.opa:8181", "host"},
+      {"http://a..b:8181", "host"},
+      {"http://-opa:8181", "host"},
+      {"http://[opa]:8181", "host"},
+      {"http://o pa:8181", "host"},
+      {"http://" + std::string(254, 'a') + ":8181", "host"},
       {"http://127.1:8181", "host"},
       {"http://0x7f.0.0.1:8181", "host"},
       {"http://::1:8181", "host"},
