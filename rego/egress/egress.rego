@@ -4,6 +4,9 @@
 # description: >-
 #   Answers Warder's question at data.egress.decision from the policies in data.network_policies.
 #   Input, answer and policy format are described in rego/README.md.
+# schemas:
+#   - input: schema.input
+#   - data.network_policies: schema.network_policies
 package egress
 
 # METADATA
@@ -172,15 +175,15 @@ _enforcement := "audit" if {
 _max_age(name) := _facts[name].max_age
 
 # Which policies these are: their own word for it, or that of the bundles they came in, or what the
-# index was made from.
-_revision := _short(data.revision) if {
-	is_string(data.revision)
-} else := _short(data.egress_index.declared) if {
-	is_string(data.egress_index.declared)
+# index was made from. What is no text is no revision.
+_revision := revision if {
+	revision := _short(data.revision)
+} else := revision if {
+	revision := _short(data.egress_index.declared)
 } else := _short(concat(" ", _bundle_revisions)) if {
 	count(_bundle_revisions) > 0
-} else := data.egress_index.revision if {
-	is_string(data.egress_index.revision)
+} else := revision if {
+	revision := _short(data.egress_index.revision)
 } else := null
 
 _bundle_revisions := sort({sprintf("%s=%s", [name, bundle.manifest.revision]) |

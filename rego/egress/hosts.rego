@@ -6,7 +6,6 @@ _host := lower(input.host)
 _port := format_int(input.port, 10) if _is_port(input.port)
 
 _is_port(port) if {
-	is_number(port)
 	port == floor(port)
 	port >= 1
 	port <= 65535
@@ -20,10 +19,8 @@ _ports(endpoint) := {port |
 # Any prefix length makes a range of an address, of either family, and of nothing else.
 _is_address(host) if net.cidr_is_valid(concat("/", [host, "32"]))
 
-# An address has no labels.
-_labels := split(_host, ".") if {
-	not _is_address(_host)
-} else := []
+# Those of an address are in no pattern: none ends in a number.
+_labels := split(_host, ".")
 
 # The host without its first label, without its first two, and so on. The last two stay: no pattern stands
 # for a whole top-level domain.
@@ -33,7 +30,7 @@ _parents_of(labels) := {concat(".", array.slice(labels, i, count(labels))) |
 	count(labels) > 2
 } else := set()
 
-_parent := concat(".", array.slice(_labels, 1, count(_labels))) if count(_labels) > 2
+_parent := concat(".", array.slice(_labels, 1, count(_labels)))
 
 # What an endpoint may call the host, but for patterns within its first label.
 _patterns := _patterns_for(_host, _labels) if not contains(_host, "*")

@@ -101,9 +101,7 @@ _covered(match, table) := {[port, pattern, found] |
 }
 
 # Every pattern that stands for all of what this one stands for.
-_covering(host) := {host} if {
-	_is_address(host)
-} else := _patterns_for(host, split(host, ".")) - {concat(".", ["*", _parent_of(host)])} if {
+_covering(host) := _patterns_for(host, split(host, ".")) - {concat(".", ["*", _parent_of(host)])} if {
 	_first_label(host) == "**"
 } else := _patterns_for(host, split(host, "."))
 
