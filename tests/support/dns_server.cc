@@ -71,8 +71,29 @@ void DnsServer::on_ready(net::FdWatcher& /*watcher*/, net::Readiness /*readiness
   auto* address = reinterpret_cast<sockaddr*>(&peer);
   const ssize_t count = ::recvfrom(fd_.get(), buffer.data(), buffer.size(), 0, address, &length);
   if (count <= 0) return;
-  const std::string reply = answer(std::string(buffer.data(), static_cast<std::size_t>(count)));
-  if (!reply.empty()) ::sendto(fd_.get(), reply.data(), reply.size(), 0, address, length);
+  const std::string query(buffer.data(), static_cast<std::size_t>(count));
+  const net::Endpoint from = net::Endpoint::from_sockaddr(address, length).value();
+  std::size_t offset = kHeader;
+  const std::string name = question_name(query, offset);
+  const auto type = static_cast<unsigned char>(query.at(offset + 1));
+  asked.push_back((type == kTypeA ? "A " : "AAAA ") + name);
+  if (held.contains(name)) {
+    waiting_.emplace_back(query, from);
+    return;
+  }
+  if (!silent.contains(name)) reply_to(query, from);
+}
+
+void DnsServer::release() {
+  held.clear();
+  for (const auto& [query, peer] : std::exchange(waiting_, {})) reply_to(query, peer);
+}
+
+void DnsServer::reply_to(const std::string& query, const net::Endpoint& peer) {
+  const std::string reply = answer(query);
+  sockaddr_storage storage{};
+  const socklen_t length = peer.to_sockaddr(storage);
+  ::sendto(fd_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&storage), length);
 }
 
 unsigned DnsServer::ttl_of(const std::string& name) const {
@@ -84,8 +105,6 @@ std::string DnsServer::answer(const std::string& query) {
   std::size_t offset = kHeader;
   const std::string name = question_name(query, offset);
   const auto type = static_cast<unsigned char>(query.at(offset + 1));
-  asked.push_back((type == kTypeA ? "A " : "AAAA ") + name);
-  if (silent.contains(name)) return {};
   std::string reply = query.substr(0, offset + 4);
   char count = 0;
   std::string owner{'\xc0', static_cast<char>(kHeader)};  // a pointer to the question's name

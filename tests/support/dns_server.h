@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/address.h"
@@ -21,10 +22,13 @@ class DnsServer final : private net::FdWatcher::Listener {
 
   // "127.0.0.1:port"
   [[nodiscard]] std::string address() const { return at_.text(); }
+  // Answers what was held, and holds nothing more.
+  void release();
 
   std::map<std::string, std::vector<net::IpAddress>> names;
   std::map<std::string, unsigned> ttls;        // in seconds, of records and aliases; else 1
   std::map<std::string, std::string> aliases;  // CNAMEs, each to a name of `names`
+  std::set<std::string> held;                  // answered by release()
   std::set<std::string> silent;                // asked for, never answered
   std::set<std::string> failing;               // SERVFAIL
   std::vector<std::string> asked;              // "A example.test", "AAAA example.test"
@@ -34,9 +38,12 @@ class DnsServer final : private net::FdWatcher::Listener {
   [[nodiscard]] std::string answer(const std::string& query);
   [[nodiscard]] unsigned ttl_of(const std::string& name) const;
 
+  void reply_to(const std::string& query, const net::Endpoint& peer);
+
   net::UniqueFd fd_;
   net::Endpoint at_;
   std::unique_ptr<net::FdWatcher> watcher_;
+  std::vector<std::pair<std::string, net::Endpoint>> waiting_;  // questions that are held
 };
 
 }  // namespace warder::testing
