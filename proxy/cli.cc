@@ -22,6 +22,7 @@
 #include "proxy/decisions/commands.h"
 #include "proxy/doctor.h"
 #include "proxy/identify.h"
+#include "proxy/policy_cli.h"
 #include "proxy/text_escape.h"
 
 namespace warder::proxy {
@@ -50,6 +51,7 @@ struct CommandLine {
   Configured run, identify, doctor;
   CLI::App* check = nullptr;
   CLI::App* reference = nullptr;
+  PolicyCommands policy;
   std::string checked_file;
   std::string client, proxy, original;
   bool json = false;
@@ -118,6 +120,7 @@ void declare(CommandLine& line) {
   line.check->add_option("FILE", line.checked_file, "Configuration file (YAML)")->required();
 
   line.decisions.emplace(line.app);
+  line.policy.declare(line.app);
 
   line.reference =
       line.app.add_subcommand("config-reference", "Write docs/config.md: every key explained");
@@ -221,12 +224,14 @@ int cli_main(int argc, char** argv, int (*run)(const Config&)) {
         if (command->app->parsed()) at = command->app;
       }
       if (const CLI::App* chosen = line.decisions->chosen()) at = chosen;
+      if (line.policy.parsed()) at = &line.policy.at();
       fmt::print(stderr, "warder: {}\n{}", visible(error.what()), at->help());
       return kWrongUsage;
     }
     if (line.run.app->parsed()) return run_proxy(line, run);
     if (line.identify.app->parsed()) return identify_one(line);
     if (line.doctor.app->parsed()) return examine_host(line);
+    if (line.policy.parsed()) return line.policy.run();
     if (line.check->parsed()) return check_file(line.checked_file);
     if (line.decisions->chosen() != nullptr) return line.decisions->run();
     fmt::print("{}", config_reference());

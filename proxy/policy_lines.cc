@@ -1,0 +1,174 @@
+#include "proxy/policy_lines.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace warder::proxy {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostLocated = 100;
+constexpr std::size_t kMostFiles = 4096;
+constexpr std::uintmax_t kLargestFile = std::uintmax_t{16} << 20;
+
+struct Place {
+  std::size_t depth = 0;  // how many parts of the pointer were found
+  std::size_t line = 0;
+};
+
+YAML::Node child_of(const YAML::Node& node, const std::string& part) {
+  if (node.IsMap()) return node[part];
+  std::size_t index = 0;
+  const auto* const end = part.data() + part.size();
+  const auto parsed = std::from_chars(part.data(), end, index);
+  if (!node.IsSequence() || parsed.ec != std::errc{} || parsed.ptr != end || index >= node.size())
+    return YAML::Node(YAML::NodeType::Undefined);
+  return node[index];
+}
+
+Place place_in(YAML::Node node, const std::vector<std::string>& parts, std::size_t from) {
+  Place place;
+  for (std::size_t i = from; i < parts.size(); ++i) {
+    const YAML::Node child = child_of(node, parts[i]);
+    if (!child.IsDefined()) break;
+    node.reset(child);
+    place = {i + 1, static_cast<std::size_t>(node.Mark().line) + 1};
+  }
+  return place;
+}
+
+bool is_data_file(const fs::path& path) {
+  const std::string extension = path.extension();
+  return extension == ".yaml" || extension == ".yml" || extension == ".json";
+}
+
+// The directories on the way to it, which are parts of the pointers into it.
+std::vector<std::string> prefix_of(const fs::path& file, const fs::path& directory) {
+  std::vector<std::string> parts;
+  for (const fs::path& part : file.lexically_relative(directory).parent_path())
+    parts.push_back(part);
+  return parts;
+}
+
+// OPA has said what is wrong with those that can't be read here, or reads them another way.
+void for_each_file(const std::string& directory,
+                   const std::function<void(const fs::path& file, const YAML::Node& root)>& visit) {
+  std::error_code error;
+  std::size_t files = 0;
+  for (fs::recursive_directory_iterator at(directory, error), end; at != end && !error;
+       at.increment(error)) {
+    if (!is_data_file(at->path()) || !at->is_regular_file(error)) continue;
+    if (at->file_size(error) > kLargestFile) continue;
+    if (++files > kMostFiles) return;
+    try {
+      visit(at->path(), YAML::LoadFile(at->path()));
+    } catch (const YAML::Exception&) {
+      continue;
+    }
+  }
+}
+
+std::string escaped(std::string_view part) {
+  std::string out;
+  for (const char byte : part)
+    out += byte == '~' ? "~0" : byte == '/' ? "~1" : std::string(1, byte);
+  return out;
+}
+
+// Aliases make a small file a large tree.
+class RepeatedKeys {
+ public:
+  RepeatedKeys(std::string file, std::vector<PolicyProblem>& out)
+      : file_(std::move(file)), out_(out) {}
+
+  void visit(const YAML::Node& node, const std::string& path, std::size_t depth) {
+    if (depth > kDeepest || ++visited_ > kMostNodes || out_.size() >= kMostLocated) return;
+    if (node.IsSequence())
+      for (std::size_t i = 0; i < node.size(); ++i)
+        visit(node[i], path + "/" + std::to_string(i), depth + 1);
+    if (!node.IsMap()) return;
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) continue;
+      const std::string below = (path.empty() ? "" : path + "/") + escaped(entry.first.Scalar());
+      if (!seen.insert(entry.first.Scalar()).second)
+        out_.push_back({PolicyProblem::Severity::error, below,
+                        "stands here a second time: OPA would take one of the two only", file_,
+                        static_cast<std::size_t>(entry.first.Mark().line) + 1});
+      visit(entry.second, below, depth + 1);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kDeepest = 64;
+  static constexpr std::size_t kMostNodes = 1'000'000;
+  std::string file_;
+  std::vector<PolicyProblem>& out_;
+  std::size_t visited_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::string> pointer_parts(const std::string& pointer) {
+  std::vector<std::string> parts;
+  if (pointer.empty()) return parts;
+  parts.emplace_back();
+  for (std::size_t i = 0; i < pointer.size(); ++i) {
+    if (pointer[i] == '/') {
+      parts.emplace_back();
+    } else if (pointer[i] == '~' && i + 1 < pointer.size()) {
+      parts.back() += pointer[++i] == '1' ? '/' : '~';
+    } else {
+      parts.back() += pointer[i];
+    }
+  }
+  return parts;
+}
+
+void locate(const std::string& directory, std::vector<PolicyProblem>& problems) {
+  struct Sought {
+    PolicyProblem* problem;
+    std::vector<std::string> parts;
+    std::size_t depth = 0;
+  };
+  std::vector<Sought> all;
+  for (PolicyProblem& problem : problems)
+    if (problem.file.empty() && all.size() < kMostLocated)
+      all.push_back({&problem, pointer_parts(problem.path)});
+  if (all.empty()) return;
+  for_each_file(directory, [&](const fs::path& file, const YAML::Node& root) {
+    const auto prefix = prefix_of(file, directory);
+    for (Sought& one : all) {
+      const auto& parts = one.parts;
+      if (parts.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), parts.begin()))
+        continue;
+      const Place place = place_in(root, parts, prefix.size());
+      if (place.depth <= one.depth) continue;
+      one.depth = place.depth;
+      one.problem->file = file;
+      one.problem->line = place.line;
+    }
+  });
+}
+
+std::vector<PolicyProblem> repeated_keys(const std::string& directory) {
+  std::vector<PolicyProblem> found;
+  for_each_file(directory, [&](const fs::path& file, const YAML::Node& root) {
+    std::string path;
+    for (const std::string& part : prefix_of(file, directory))
+      path += (path.empty() ? "" : "/") + escaped(part);
+    RepeatedKeys(file, found).visit(root, path, 0);
+  });
+  return found;
+}
+
+}  // namespace warder::proxy

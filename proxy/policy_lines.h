@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/policy_source.h"
+
+namespace warder::proxy {
+
+// Fills in file and line of the problems that name a key of a YAML or JSON file below `directory`:
+// the line of the key's value, or of what should hold the key. Where a problem has a file, it
+// stays. OPA puts DIR/a/b.yaml at data.a. The first hundred problems; files of at most 16 MiB. What
+// can't be read is left out.
+void locate(const std::string& directory, std::vector<PolicyProblem>& problems);
+
+// An error for each key that stands twice in one mapping of those files. OPA takes the last one and
+// says nothing.
+[[nodiscard]] std::vector<PolicyProblem> repeated_keys(const std::string& directory);
+
+// The parts of an RFC 6901 pointer without its first slash.
+[[nodiscard]] std::vector<std::string> pointer_parts(const std::string& pointer);
+
+}  // namespace warder::proxy

@@ -1,0 +1,199 @@
+"""`warder policy check` and `warder policy build`, with a real OPA and the policy package of the source tree."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from rig.opa import REGO
+from rig.warder import PROGRAM, REPOSITORY
+
+GOOD = """\
+network_policies:
+  web:
+    max_age: 5
+    endpoints:
+      - { host: api.example.com, port: 443 }
+      - { host: "*.example.org", ports: [80, 443], access: read-only }
+      - { host: "cdn-*.example.net", port: 443, enforcement: audit }
+    binaries:
+      - { path: /usr/bin/curl }
+      - { path: "/opt/**/tool" }
+      - { path: /usr/bin/python3 }
+"""
+BAD = """\
+network_policies:
+  web:
+    endpoints:
+      - { host: api.example.com, port: 443 }
+      - host: "*.com"
+        port: 80
+    binaries:
+      - { path: /usr/bin/curl, foo: 1 }
+"""
+
+
+def policy(command, *arguments):
+    return subprocess.run([PROGRAM, "policy", command, *arguments, "--policy", REGO],
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def policies(tmp_path):
+    folder = tmp_path / "policies"
+    folder.mkdir()
+
+    def write(text):
+        (folder / "data.yaml").write_text(text)
+        return folder
+    return write
+
+
+class TestCheck:
+    def test_good_ones(self, policies):
+        done = policy("check", policies(GOOD))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("0 errors, 0 warnings\n"), done.stdout
+
+    def test_bad_ones_with_their_places(self, policies):
+        folder = policies(BAD)
+        done = policy("check", folder)
+        assert done.returncode == 1
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith(f"{folder}/data.yaml:8: error: network_policies/web/binaries/0/foo: ")
+        assert lines[1].startswith(f"{folder}/data.yaml:5: error: network_policies/web/endpoints/1/host: ")
+        assert lines[2:] == ["2 errors, 0 warnings"]
+
+    def test_as_json(self, policies):
+        done = policy("check", policies(BAD), "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["result"]) == (1, "error")
+        assert [(p["severity"], p["line"]) for p in told["problems"]] == [("error", 8), ("error", 5)]
+
+    def test_files_that_opa_can_t_load(self, policies):
+        done = policy("check", policies("network_policies: ["))
+        assert done.returncode == 1, done
+        assert "data.yaml: error converting YAML to JSON" in done.stdout
+
+    def test_a_policy_that_stands_twice(self, policies):
+        """OPA takes the last one and says nothing."""
+        done = policy("check", policies(GOOD + "  web: {}\n"))
+        assert done.returncode == 1, done
+        assert "data.yaml:12: error: network_policies/web: stands here a second time" in done.stdout
+
+    def test_without_a_directory(self, tmp_path):
+        done = policy("check", tmp_path / "nowhere")
+        assert (done.returncode, "no such file" in done.stdout) == (1, True)
+
+    def test_without_opa(self, policies):
+        done = policy("check", policies(GOOD), "--opa", "/no/such/opa")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "install OPA, or name it by --opa" in done.stderr
+
+    def test_another_package(self, policies, tmp_path):
+        (tmp_path / "other.rego").write_text("package other\n\nallow := true\n")
+        done = subprocess.run([PROGRAM, "policy", "check", policies(GOOD), "--policy", tmp_path / "other.rego"],
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "no data.egress.problems" in done.stderr
+
+    def test_programs_under_a_root(self, policies, tmp_path):
+        root = tmp_path / "root"
+        (root / "usr/bin").mkdir(parents=True)
+        for name in ("curl", "python3.11"):
+            (root / "usr/bin" / name).write_bytes(b"\x7fELF")
+            (root / "usr/bin" / name).chmod(0o755)
+        (root / "usr/bin/python3").symlink_to("python3.11")
+        os.chmod(root / "usr/bin/curl", 0o757)
+        done = policy("check", policies(GOOD), "--root", root, "--user", "54321", "--json")
+        assert done.returncode == 0, done
+        told = {program["path"]: program for program in json.loads(done.stdout)["programs"]}
+        assert told["/usr/bin/python3"]["resolves_to"] == "/usr/bin/python3.11"
+        assert any("runs whatever" in warning for warning in told["/usr/bin/python3"]["warnings"])
+        assert any("user 54321 may write to /usr/bin/curl" in w for w in told["/usr/bin/curl"]["warnings"])
+        assert told["/opt/**/tool"]["warnings"] == ["matches no file here"]
+
+    def test_a_root_that_is_none(self, policies):
+        done = policy("check", policies(GOOD), "--root", "/no/such/root")
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+def question(host, port, program, names=(), method=None, **identity):
+    return {
+        "binary": program, "host": host, "port": port, "request_id": "r", "ancestors": [], "sha256": None,
+        "request": {"kind": "forward", "method": method, "scheme": "http", "path": "/", "query": None,
+                    "path_raw": "/", "query_raw": None, "doubts": []} if method else
+                   {"kind": "connect", "method": "CONNECT", "scheme": None, "path": None, "query": None,
+                    "path_raw": None, "query_raw": None, "doubts": []},
+        "client": {"address": "10.0.0.2", "port": 4711},
+        "identity": {
+            "grade": "exact", "assurance": "proven", "causes": [], "reason": None, "detail": None,
+            "scope": "global", "method": "sock_diag", "relays": False, "via": [], "via_complete": True,
+            "processes": [{"pid": 7, "uid": 1000, "gid": 1000, "role": ["connector", "holder"], "start_time": 1,
+                           "binary": program, "path": program, "names": [program, *names], "sha256": None,
+                           "deleted": False, "image_writable": False, "traced": False, "ancestors": [],
+                           "ancestors_complete": True, "container": None, "pod": None, "command_line": None}],
+            **identity,
+        },
+    }
+
+
+QUESTIONS = [
+    question(host, port, program, names, method)
+    for host in ("api.example.com", "x.example.org", "a.b.example.org", "cdn-7.example.net", "other.test")
+    for port in (80, 443)
+    for program, names in (("/usr/bin/curl", ()), ("/usr/bin/python3.11", ("/usr/bin/python3",)),
+                           ("/opt/a/b/tool", ()), ("/usr/bin/wget", ()))
+    for method in (None, "GET", "POST")
+] + [question("api.example.com", 443, "/usr/bin/curl", assurance="suspect", causes=["traced"])]
+
+
+def answers(data):
+    done = subprocess.run(
+        ["opa", "eval", "--format", "json", "--ignore", "*_test.rego", "--data", REGO, "--data", data,
+         "--stdin-input", "[d | some q in input; d := data.egress.decision with input as q]"],
+        input=json.dumps(QUESTIONS), capture_output=True, text=True, timeout=120, check=True)
+    return json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
+
+
+class TestBuild:
+    def test_the_index_answers_as_the_policies_do(self, policies, tmp_path):
+        folder, built = policies(GOOD), tmp_path / "built"
+        done = policy("build", folder, "-o", built)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r"[0-9a-f]{64}\n", done.stdout)
+        index = json.loads((built / "data.json").read_text())["egress_index"]
+        assert index["revision"] == done.stdout.strip()
+        assert os.listdir(built) == ["data.json"]
+
+        by_policies, by_index = answers(folder), answers(built)
+        assert len(by_policies) == len(by_index) == len(QUESTIONS)
+        assert sum(answer["allow"] for answer in by_policies) > 10
+        for one, other in zip(by_policies, by_index):
+            assert {**one, "revision": None} == {**other, "revision": None}
+
+    def test_again(self, policies, tmp_path):
+        built = tmp_path / "built"
+        first = policy("build", policies(GOOD), "-o", built).stdout
+        assert policy("build", policies(GOOD), "-o", built).stdout == first
+        assert policy("build", policies(GOOD.replace("443", "444")), "-o", built).stdout != first
+
+    def test_errors_leave_what_was_there(self, policies, tmp_path):
+        built = tmp_path / "built"
+        assert policy("build", policies(GOOD), "-o", built).returncode == 0
+        before = (built / "data.json").read_bytes()
+        done = policy("build", policies(BAD), "-o", built)
+        assert done.returncode == 1
+        assert "foo is not a key" in done.stderr
+        assert (built / "data.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["check", "build"])
+def test_the_manual_knows_every_flag(command):
+    manual = (REPOSITORY / "docs/policy.md").read_text()
+    text = subprocess.run([PROGRAM, "policy", command, "--help"], capture_output=True, text=True, check=True).stdout
+    flags = set(re.findall(r"(?<![\w-])--[a-z]+", text)) - {"--help", "--out"}
+    assert flags
+    assert not {flag for flag in flags if flag not in manual}

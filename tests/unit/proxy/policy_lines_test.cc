@@ -1,0 +1,112 @@
+#include "proxy/policy_lines.h"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/proc_tree.h"
+
+namespace warder::proxy {
+namespace {
+
+using Parts = std::vector<std::string>;
+
+struct Policies {
+  testing::ProcTree tree;
+
+  // "file:line" below the tree, or "" where it was not found.
+  std::string place(const std::string& path) const {
+    std::vector<PolicyProblem> problems{{PolicyProblem::Severity::error, path, "wrong", "", 0}};
+    locate(tree.root(), problems);
+    if (problems[0].file.empty()) return {};
+    return problems[0].file.substr(tree.root().size() + 1) + ":" + std::to_string(problems[0].line);
+  }
+};
+
+constexpr std::string_view kWeb = R"(network_policies:
+  web:
+    endpoints:
+      - host: a.example
+        port: 443
+      - { host: b.example, prot: 80 }
+  "a/b":
+    max_age: soon
+)";
+
+}  // namespace
+
+TEST_CASE("a problem is shown where its key's value stands") {
+  Policies policies;
+  policies.tree.write("data.yaml", kWeb);
+  CHECK(policies.place("network_policies/web/endpoints/0/port") == "data.yaml:5");
+  CHECK(policies.place("network_policies/web/endpoints/1/prot") == "data.yaml:6");
+  CHECK(policies.place("network_policies/a~1b/max_age") == "data.yaml:8");
+  // What should be there, but isn't, in what should have it.
+  CHECK(policies.place("network_policies/web/endpoints/1/port") == "data.yaml:6");
+  CHECK(policies.place("network_policies/web/endpoints/7") == "data.yaml:4");
+  CHECK(policies.place("nothing/of/this").empty());
+}
+
+TEST_CASE("the file that knows most of the path has the problem") {
+  Policies policies;
+  policies.tree.write("a.yaml", "network_policies:\n  other: {}\n");
+  policies.tree.write("b.json", R"({"network_policies":
+    {"web": {"max_age": -1}}})");
+  policies.tree.write("network_policies/deep/data.yml", "max_age: x\n");
+  policies.tree.write("network_policies/notes.txt", "web: 1\n");
+  CHECK(policies.place("network_policies/web/max_age") == "b.json:2");
+  CHECK(policies.place("network_policies/deep/max_age") == "network_policies/deep/data.yml:1");
+}
+
+TEST_CASE("files that can't be read are passed over") {
+  Policies policies;
+  policies.tree.write("broken.yaml", "network_policies: [1, {");
+  policies.tree.write("list.yaml", "- 1\n");
+  policies.tree.write("scalar.yaml", "7\n");
+  policies.tree.write("empty.yaml", "");
+  policies.tree.write("good.yaml", kWeb);
+  CHECK(policies.place("network_policies/web/endpoints/0/port") == "good.yaml:5");
+  std::vector<PolicyProblem> none;
+  locate(policies.tree.path("not there"), none);
+  CHECK(none.empty());
+}
+
+TEST_CASE("a key that stands twice is an error, wherever it is") {
+  const Policies policies;
+  policies.tree.write("data.yaml",
+                      "network_policies:\n"
+                      "  a/b: {max_age: 1, endpoints: [{host: x}, {host: y, port: 1, host: z}]}\n"
+                      "  web: {}\n"
+                      "  web: {}\n");
+  policies.tree.write("deep/data.json", R"({"a": 1, "a": 2})");
+  const auto found = repeated_keys(policies.tree.root());
+  REQUIRE(found.size() == 3);
+  std::vector<std::string> places;
+  for (const PolicyProblem& problem : found)
+    places.push_back(problem.path + " " + std::to_string(problem.line));
+  std::sort(places.begin(), places.end());
+  CHECK(places == std::vector<std::string>{"deep/a 1", "network_policies/a~1b/endpoints/1/host 2",
+                                           "network_policies/web 4"});
+  CHECK(found[0].severity == PolicyProblem::Severity::error);
+}
+
+TEST_CASE("aliases don't make a search endless") {
+  const Policies policies;
+  std::string text = "a0: &a0 [x]\n";
+  for (int i = 1; i < 60; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + ", " + before +
+            "]\n";
+  }
+  policies.tree.write("data.yaml", text);
+  CHECK(repeated_keys(policies.tree.root()).empty());
+}
+
+TEST_CASE("pointers are taken apart as RFC 6901 says") {
+  CHECK(pointer_parts("").empty());
+  CHECK(pointer_parts("a/0/b") == Parts{"a", "0", "b"});
+  CHECK(pointer_parts("a~1b/c~0d/") == Parts{"a/b", "c~d", ""});
+}
+
+}  // namespace warder::proxy

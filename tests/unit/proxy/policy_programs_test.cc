@@ -1,0 +1,159 @@
+#include "proxy/policy_programs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <string>
+#include <vector>
+
+#include "identity/proc_fs.h"
+#include "tests/support/proc_tree.h"
+
+namespace warder::proxy {
+namespace {
+
+// A sandbox's root. Its files belong to root, or to whoever runs the tests.
+struct Sandbox {
+  testing::ProcTree tree;
+  std::vector<PolicyBinary> binaries;
+  std::optional<SandboxUser> user;
+
+  Sandbox() {
+    for (const char* program : {"usr/bin/curl", "usr/bin/python3.11", "usr/bin/git"})
+      make(program,
+           "\x7f"
+           "ELF");
+    make("usr/bin/pip3", "#!/usr/bin/python3 -I\nimport sys\n");
+    tree.link("usr/bin/python3", "python3.11");
+    tree.link("bin", "usr/bin");
+  }
+  void make(const std::string& path, std::string_view text, mode_t mode = 0755) const {
+    tree.write(path, text);
+    REQUIRE(::chmod(tree.path(path).c_str(), mode) == 0);
+  }
+  std::vector<ProgramReport> look() const {
+    const auto root = identity::open_directory(AT_FDCWD, tree.root());
+    REQUIRE(root);
+    return look_at_programs(root->get(), binaries, user);
+  }
+  ProgramReport look(const std::string& path, bool descendants = false) {
+    binaries = {{"network_policies/web/binaries/0", path, descendants}};
+    const auto reports = look();
+    REQUIRE(reports.size() == 1);
+    return reports[0];
+  }
+};
+
+bool warns(const ProgramReport& report, std::string_view text) {
+  return std::any_of(report.warnings.begin(), report.warnings.end(),
+                     [&](const std::string& one) { return one.find(text) != std::string::npos; });
+}
+
+}  // namespace
+
+TEST_CASE("a program is what its path leads to under the root") {
+  Sandbox sandbox;
+  const ProgramReport curl = sandbox.look("/bin/curl");
+  CHECK(curl.resolves_to == "/usr/bin/curl");
+  CHECK(curl.links == std::vector<std::string>{"/bin -> usr/bin"});
+  CHECK(curl.warnings.empty());
+  CHECK(sandbox.look("/usr/bin/curl").links.empty());
+}
+
+TEST_CASE("programs that run whatever they are told to are warned of") {
+  Sandbox sandbox;
+  CHECK(warns(sandbox.look("/usr/bin/python3"), "/usr/bin/python3.11 runs whatever it is told to"));
+  for (const char* name : {"bash", "busybox", "env", "node", "perl5.36.0", "ruby3.1", "xargs"}) {
+    sandbox.make("usr/bin/" + std::string(name), "x");
+    CHECK(warns(sandbox.look("/usr/bin/" + std::string(name)), "runs whatever"));
+  }
+  sandbox.make("usr/bin/envelope", "x");
+  CHECK(sandbox.look("/usr/bin/envelope").warnings.empty());
+}
+
+TEST_CASE("who calls in a program's place is told") {
+  Sandbox sandbox;
+  CHECK(warns(sandbox.look("/usr/bin/git"), "who calls is /usr/lib/git-core/git-remote-http"));
+  CHECK_FALSE(warns(sandbox.look("/usr/bin/git"), "descendants"));
+  CHECK(warns(sandbox.look("/usr/bin/git", true), "with descendants"));
+  const ProgramReport pip = sandbox.look("/usr/bin/pip3");
+  CHECK(warns(pip, "is a script: the kernel runs its interpreter (/usr/bin/python3 -I)"));
+}
+
+TEST_CASE("paths that lead nowhere are warned of") {
+  Sandbox sandbox;
+  sandbox.tree.link("usr/bin/dangling", "/nowhere");
+  sandbox.tree.link("usr/bin/out", "../../../../../../../etc/passwd");
+  CHECK(warns(sandbox.look("/usr/bin/nothing"), "no such program"));
+  CHECK(warns(sandbox.look("/usr/bin/dangling"), "no such program"));
+  CHECK(warns(sandbox.look("/usr/bin/out"), "no such program"));
+  CHECK(warns(sandbox.look("/usr/bin"), "not a regular file"));
+}
+
+TEST_CASE("what the sandbox's user can change is warned of") {
+  Sandbox sandbox;
+  REQUIRE(::chmod(sandbox.tree.root().c_str(), 0755) == 0);
+  sandbox.user = SandboxUser{54321, 54321};
+  CHECK_FALSE(warns(sandbox.look("/usr/bin/curl"), "may write"));
+  sandbox.make("usr/bin/open", "x", 0757);
+  CHECK(warns(sandbox.look("/usr/bin/open"), "user 54321 may write to /usr/bin/open"));
+  sandbox.make("home/bin/tool", "x");
+  sandbox.tree.link("home/bin/link", "/usr/bin/curl");
+  REQUIRE(::chmod(sandbox.tree.path("home/bin").c_str(), 0777) == 0);
+  CHECK(warns(sandbox.look("/home/bin/tool"), "may write to /home/bin/tool"));
+  CHECK(warns(sandbox.look("/home/bin/link"), "another link into the place of /home/bin/link"));
+  sandbox.user.reset();
+  CHECK(sandbox.look("/home/bin/tool").warnings.empty());
+}
+
+TEST_CASE("patterns are compared with paths without links") {
+  Sandbox sandbox;
+  sandbox.make("usr/lib/apt/methods/http", "x");
+  sandbox.make("usr/lib/data", "x", 0644);
+  CHECK(sandbox.look("/usr/bin/c*").matches == std::vector<std::string>{"/usr/bin/curl"});
+  CHECK(sandbox.look("/usr/**/http").matches ==
+        std::vector<std::string>{"/usr/lib/apt/methods/http"});
+  CHECK(warns(sandbox.look("/usr/*/http"), "matches no file"));
+  CHECK(warns(sandbox.look("/usr/lib/*"), "matches no file"));
+  CHECK(warns(sandbox.look("/nowhere/*"), "matches no file"));
+  CHECK(warns(sandbox.look("/bin/*"), "/bin is reached by a link (/bin -> usr/bin)"));
+  CHECK(warns(sandbox.look("/usr/bin/p*"), "/usr/bin/python3.11 runs whatever"));
+  CHECK_FALSE(warns(sandbox.look("/usr/bin/pi*"), "script"));
+}
+
+TEST_CASE("each path is looked at once") {
+  Sandbox sandbox;
+  sandbox.binaries = {{"a", "/usr/bin/git", false},
+                      {"b", "/usr/bin/curl", false},
+                      {"c", "/usr/bin/git", true},
+                      {"d", "", false}};
+  const auto reports = sandbox.look();
+  REQUIRE(reports.size() == 2);
+  CHECK(reports[0].path == "/usr/bin/curl");
+  CHECK(reports[1].entries == 2);
+  CHECK(reports[1].first_entry == "a");
+  CHECK(warns(reports[1], "with descendants (c)"));
+}
+
+TEST_CASE("stars in patterns of paths") {
+  CHECK(matches_path("/usr/bin/*", "/usr/bin/curl"));
+  CHECK_FALSE(matches_path("/usr/*", "/usr/bin/curl"));
+  CHECK(matches_path("/usr/**", "/usr/bin/curl"));
+  CHECK(matches_path("/**/curl", "/usr/bin/curl"));
+  CHECK(matches_path("/usr/*in/c*l", "/usr/bin/curl"));
+  CHECK_FALSE(matches_path("/usr/bin/c*", "/usr/bin/wget"));
+  CHECK_FALSE(matches_path("/usr/bin", "/usr/bin/curl"));
+}
+
+TEST_CASE("users are numbers") {
+  CHECK(parse_user("1000")->gid == 1000);
+  CHECK(parse_user("1000:100")->gid == 100);
+  CHECK(parse_user("1000:100")->uid == 1000);
+  for (const char* text : {"", "root", "1000:", ":1", "-1", "1000:x", "99999999999"})
+    CHECK_FALSE(parse_user(text));
+}
+
+}  // namespace warder::proxy
