@@ -135,8 +135,8 @@ def gate(request, world, dns, origins, origin, table):
         clients = {}
         for name in table["callers"]:
             clients.update(ask(world, warder, table, name))
-        results = {number: decided(opa, QUESTIONS[number]["host"], client["port"]) for number, client in clients.items()}
-        yield SimpleNamespace(clients=clients, results=results, reached=set(origin.cases[seen:]))
+        entries = {number: entry_of(opa, QUESTIONS[number]["host"], client["port"]) for number, client in clients.items()}
+        yield SimpleNamespace(clients=clients, entries=entries, reached=set(origin.cases[seen:]))
     finally:
         warder.stop()
         opa.stop()
@@ -144,12 +144,30 @@ def gate(request, world, dns, origins, origin, table):
             dns.zone.pop(name, None)
 
 
-def decided(opa, host, port):
+def entry_of(opa, host, port):
     """By the client's port: of many denials alike, Warder's own records have some as a sum."""
     def asked(entry):
         question = entry.get("input", {})
         return question.get("host") == host and question["client"]["port"] == port
-    return opa.log.wait(asked, f"a question about {host} from port {port}")["result"]
+    return opa.log.wait(asked, f"a question about {host} from port {port}")
+
+
+def matches(schema, value, path="input"):
+    """Warder's own questions have all that the schema knows and nothing else; `_hex` only where it is needed."""
+    if isinstance(value, dict):
+        known = schema["properties"]
+        assert {key for key in known if not key.endswith("_hex")} <= set(value) <= set(known), path
+        for key, one in value.items():
+            matches(known[key], one, f"{path}.{key}")
+    elif isinstance(value, list):
+        for one in value:
+            matches(schema["items"], one, f"{path}[]")
+
+
+def test_questions_are_as_the_schema_says(gate):
+    schema = json.loads((REPOSITORY / "rego/schemas/input.json").read_text())
+    for entry in gate.entries.values():
+        matches(schema, entry["input"])
 
 
 def test_there_are_enough():
@@ -158,7 +176,7 @@ def test_there_are_enough():
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_case(gate, table, number):
-    case, answer = table["questions"][number], gate.results[number]
+    case, answer = table["questions"][number], gate.entries[number]["result"]
     expected = dict(case["answer"])
     assert expected.pop("reason", "") in answer["reason"], case
     assert {key: answer[key] for key in expected} == expected, (case, answer)
