@@ -81,6 +81,8 @@ _findings contains _error(_path_of(match, key), problem) if {
 }
 
 _findings contains _warning(_path_of(match, "host"), problem) if {
+	# For speed alone.
+	count(_sni_matched) > 0
 	some match in _all_matches
 	not match.endpoint.sni
 	[port, pattern, programs] := _covered(match, _sni_matched)[_]

@@ -202,6 +202,26 @@ test_a_tunnel_is_not_held_to_limits if {
 	}
 }
 
+beside_rules(rule) := {
+	"one": {
+		"endpoints": [{"host": "a.example", "port": 80, "rules": [rule]}],
+		"binaries": [{"path": "/usr/bin/curl"}],
+	},
+	"two": {
+		"endpoints": [{"host": "a.example", "port": 80}],
+		"binaries": [{"path": "/usr/bin/curl"}],
+	},
+}
+
+test_a_tunnel_beside_rules if {
+	allowed(tunnelled_of(beside_rules({"allow": {"method": "*"}}), "a.example"))
+	denied(tunnelled_of(beside_rules({"deny": {"method": "*"}}), "a.example"), concat("", [
+		"policy one limits /usr/bin/curl at a.example:80 to certain requests, ",
+		"which needs request inspection: send them through the proxy as plain http, ",
+		"or drop access and rules from the endpoint",
+	]))
+}
+
 test_where_several_endpoints_allow_the_rest_of_the_strictest_holds if {
 	every method in ["GET", "POST"] {
 		answer := requested("two.example", method, "/a")
