@@ -26,6 +26,32 @@ void push_components(std::string_view path, std::vector<std::string>& onto) {
   }
 }
 
+// Follows one component; links go onto `ahead`.
+Result<void> take_step(int root, const std::string& name, PathWay& way,
+                       std::vector<std::string>& ahead) {
+  if (name == ".") return {};
+  if (name == "..") {
+    way.file.resize(way.file.empty() ? 0 : way.file.rfind('/'));
+    return {};
+  }
+  const std::string at = way.file + "/" + name;
+  const auto fd = open_in_root(root, at, PathLookup::whole, Links::last_kept);
+  if (!fd) return fail(fd.error());
+  const auto state = file_state(fd->get(), "", AT_EMPTY_PATH, at.c_str());
+  if (!state) return fail(state.error());
+  if (!state->link) {
+    way.file = at;
+    return {};
+  }
+  auto target = read_link(fd->get(), "");
+  if (!target) return fail(std::move(target.error()));
+  if (way.links.size() == kMostLinks) return fail(from_errno(ELOOP, at));
+  push_components(*target, ahead);
+  if (target->starts_with('/')) way.file.clear();
+  way.links.push_back({at, std::move(*target), *state});
+  return {};
+}
+
 }  // namespace
 
 Result<PathWay> follow_path(int root, const std::string& path) {
@@ -35,28 +61,9 @@ Result<PathWay> follow_path(int root, const std::string& path) {
   while (!ahead.empty()) {
     const std::string name = std::exchange(ahead.back(), {});
     ahead.pop_back();
-    if (name == ".") continue;
-    if (name == "..") {
-      way.file.resize(way.file.empty() ? 0 : way.file.rfind('/'));
-      continue;
-    }
-    const std::string at = way.file + "/" + name;
-    const auto fd = open_in_root(root, at, PathLookup::whole, Links::last_kept);
-    if (!fd) return fail(fd.error());
-    const auto state = file_state(fd->get(), "", AT_EMPTY_PATH, at.c_str());
-    if (!state) return fail(state.error());
-    if (!state->link) {
-      way.file = at;
-      continue;
-    }
-    auto target = read_link(fd->get(), "");
-    if (!target) return fail(std::move(target.error()));
-    if (way.links.size() == kMostLinks) return fail(from_errno(ELOOP, at));
-    push_components(*target, ahead);
-    if (target->starts_with('/')) way.file.clear();
-    way.links.push_back({at, std::move(*target), *state});
+    if (auto step = take_step(root, name, way, ahead); !step) return fail(std::move(step.error()));
   }
-  if (way.file.empty()) way.file.push_back('/');
+  if (way.file.empty()) way.file = "/";
   const auto fd = open_in_root(root, way.file);
   if (!fd) return fail(fd.error());
   const auto state = file_state(fd->get(), "", AT_EMPTY_PATH, way.file.c_str());

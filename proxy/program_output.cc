@@ -55,6 +55,7 @@ class Child {
 Result<pid_t> spawn(const std::vector<std::string>& argv, int out, int err) {
   std::vector<std::string> copy = argv;
   std::vector<char*> pointers;
+  pointers.reserve(copy.size() + 1);
   for (std::string& argument : copy) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions;
