@@ -30,7 +30,7 @@ _parents_of(labels) := {concat(".", array.slice(labels, i, count(labels))) |
 	count(labels) > 2
 } else := set()
 
-_parent := concat(".", array.slice(_labels, 1, count(_labels)))
+_parent := concat(".", array.slice(_labels, 1, count(_labels))) if not contains(_host, "*")
 
 # What an endpoint may call the host, but for patterns within its first label.
 _patterns := _patterns_for(_host, _labels) if not contains(_host, "*")

@@ -66,7 +66,8 @@ test_which_hosts_a_pattern_stands_for if {
 		["*-api.example.com", "x-api2.example.com"],
 		["*.example.com", "*.example.com"],
 		["**.example.com", "**.example.com"],
-		["api-*.example.com", "api-*.b.example.com"],
+		["api-*.example.com", "api-*.example.com"],
+		["api-*.example.com", "api-**.example.com"],
 		["10.1.2.3", "10.1.2.30"],
 	] {
 		host_denied(row[0], row[1])
