@@ -51,10 +51,6 @@ struct Query {
   std::vector<std::string> ancestors;
   std::optional<std::string> sha256;
 
-  // Not part of the document: what goes into the header of that name (W3C Trace Context); empty:
-  // nothing.
-  std::string traceparent;
-
   struct Request {
     std::string kind;  // "connect" or "forward"
     std::string method;
@@ -62,6 +58,8 @@ struct Query {
     // be read in more than one way.
     std::optional<std::string> scheme, path, path_raw, query, query_raw;
     std::vector<std::string> doubts;
+    // Not part of the document: the header of that name (W3C Trace Context); empty: none.
+    std::string traceparent;
   } request;
   struct Client {
     std::string address;

@@ -47,7 +47,8 @@ std::string RequestMaker::question(const Query& query, std::string_view token) c
   request += post_;
   add_token(request, token);
   if (fit_for_header(query.request_id)) add(request, "X-Request-Id", query.request_id);
-  if (fit_for_header(query.traceparent)) add(request, "Traceparent", query.traceparent);
+  const std::string& trace = query.request.traceparent;
+  if (fit_for_header(trace)) add(request, "Traceparent", trace);
   add(request, "Content-Length", fmt::format_int(body.size()).c_str());
   request += "\r\n";
   request += body;

@@ -75,8 +75,12 @@ void Approval::identified(identity::Identity identity) {
     return;
   }
   query_ = make_query(record_.subject, identity_, request_);
-  if (reuse()) {
+  if (!services_.gate.is_open()) {
+    state_ = State::too_early;
+  } else if (reuse()) {
     state_ = State::reusing;
+  } else if (held_back()) {
+    state_ = State::held_back;
   } else {
     ask();
     state_ = State::deciding;
@@ -100,6 +104,14 @@ Approval::Next Approval::step() {
     case State::over_limit:
       return fail({Verdict::error, "identity_limit",
                    "This program has as many connections open as one program may have.", 429,
+                   kRetryAfterSeconds});
+    case State::too_early:
+      return fail({Verdict::error, "starting",
+                   "Warder has just started, and OPA has not answered its probe yet.", 503,
+                   kRetryAfterSeconds});
+    case State::held_back:
+      return fail({Verdict::error, "denial_rate",
+                   "This program was denied so often that OPA is not asked now.", 429,
                    kRetryAfterSeconds});
     case State::reusing: return do_reusing();
     case State::deciding: return do_deciding();
@@ -134,6 +146,13 @@ bool Approval::reuse() {
   return true;
 }
 
+bool Approval::held_back() {
+  if (!services_.denials.enabled()) return false;
+  caller_key_ = opa::caller_key(query_);
+  question_key_ = reuse_key_.empty() ? opa::reuse_key(query_) : reuse_key_;
+  return !services_.denials.admits(caller_key_, question_key_, DenialLimit::Clock::now());
+}
+
 void Approval::note(opa::Decision decision) {
   decision_ = std::move(decision);
   record_.subject.decision_id = decision_.decision_id;
@@ -158,6 +177,7 @@ Approval::Next Approval::do_deciding() {
   services_.metrics.count_opa(outcome(*answer_));
   if (!*answer_) return fail(failure_of(answer_->error()));
   note(std::move(**answer_));
+  services_.denials.note(caller_key_, question_key_, decision_.allow, DenialLimit::Clock::now());
   services_.reauthorizer.saw_revision(decision_.revision);
   services_.revisions.saw_revision(decision_.revision);
   if (!reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);

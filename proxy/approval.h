@@ -57,7 +57,17 @@ class Approval {
   [[nodiscard]] const opa::Query& query() const { return query_; }
 
  private:
-  enum class State { identifying, over_limit, reusing, deciding, confirming, looking_anew, done };
+  enum class State {
+    identifying,
+    over_limit,
+    too_early,
+    held_back,
+    reusing,
+    deciding,
+    confirming,
+    looking_anew,
+    done
+  };
   enum class Next { wait, again, approved, failed };
 
   void identified(identity::Identity identity);
@@ -71,6 +81,8 @@ class Approval {
   void ask();
   // Whether an answer from before holds.
   bool reuse();
+  // Whether the caller was denied too often lately.
+  bool held_back();
   void note(opa::Decision decision);
   void look_again();
   Next fail(Failure failure);
@@ -90,6 +102,7 @@ class Approval {
   std::optional<ConnectionLimits::Slot> identity_slot_;
   std::uint64_t asked_at_ns_ = 0;
   std::string reuse_key_;
+  std::string caller_key_, question_key_;  // for the limit of denials
   Look look_ = Look::early;
 
   // The work of the state that waits, and its result once it is there.

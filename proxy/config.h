@@ -43,6 +43,7 @@ struct Config {
     std::string ca_file, cert_file, key_file, token_file;  // empty: none of its own
     std::size_t breaker_failures = 5;                      // in a row, per worker
     std::chrono::milliseconds breaker_pause{250};
+    std::size_t max_denials_per_second = 50;  // of one caller
   } opa;
 
   struct Identity {

@@ -216,6 +216,10 @@ constexpr std::array kKeys{
         "`opa_breaker_open`) until it answers; `0`: never."),
     duration_key<&C::opa, &C::Opa::breaker_pause>(
         "opa.breaker_pause", "The pause before OPA is tried again then, by `GET /health`."),
+    size_key<&C::opa, &C::Opa::max_denials_per_second, 0>(
+        "opa.max_denials_per_second",
+        "Denials of one caller that OPA is asked for, and twice as many at once; above: 429 "
+        "`denial_rate`, but for what the caller was last allowed. `0`: no limit."),
     duration_key<&C::opa, &C::Opa::max_age, 60 * kMinute, 0>(
         "opa.max_age",
         "The longest time for which an answer is given again without asking OPA, if the answer's "

@@ -5,6 +5,7 @@
 
 #include "proxy/destination.h"
 #include "proxy/exchange_record.h"
+#include "proxy/trace_context.h"
 
 namespace warder::proxy {
 
@@ -16,6 +17,12 @@ DecisionRecord record_about(Subject subject) {
   return record;
 }
 
+opa::Query::Request question(const http::RequestHead& head, const Subject& subject) {
+  opa::Query::Request asked = connect_request();
+  asked.traceparent = trace_parent(head, subject.request_id);
+  return asked;
+}
+
 }  // namespace
 
 ConnectExchange::ConnectExchange(Services& services, Listener& listener,
@@ -25,8 +32,8 @@ ConnectExchange::ConnectExchange(Services& services, Listener& listener,
       listener_(listener),
       authority_(*head.authority),
       record_(record_about(std::move(subject))),
-      approval_(services, static_cast<Approval::Listener&>(*this), connection, connect_request(),
-                record_) {}
+      approval_(services, static_cast<Approval::Listener&>(*this), connection,
+                question(head, record_.subject), record_) {}
 
 void ConnectExchange::begin(identity::Identity identity, std::int64_t identity_us) {
   approval_.begin(std::move(identity), identity_us, Approval::Look::early);

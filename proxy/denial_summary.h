@@ -26,7 +26,8 @@ struct RepeatedDenial {
   std::optional<std::string> last_decision_id;
 };
 
-// Sums up refusals with the same binary, host, port and code: of each kind the first few in a
+// Sums up refusals with the same binary, host, port and code (those for being denied too often
+// whatever the host and the port): of each kind the first few in a
 // window are told one by one, the rest as one count when the window ends. The table is bounded;
 // when it is full, refusals of further kinds are all told one by one. Not thread-safe.
 class DenialSummary {

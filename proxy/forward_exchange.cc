@@ -10,13 +10,14 @@
 #include "net/socket.h"
 #include "proxy/destination.h"
 #include "proxy/exchange_record.h"
+#include "proxy/trace_context.h"
 #include "proxy/upstream_pool.h"
 
 namespace warder::proxy {
 
 namespace {
 
-opa::Query::Request question(const ForwardRequest& request) {
+opa::Query::Request question(const ForwardRequest& request, const Subject& subject) {
   opa::Query::Request asked;
   asked.kind = "forward";
   asked.method = request.head.method;
@@ -26,6 +27,7 @@ opa::Query::Request question(const ForwardRequest& request) {
   asked.query = request.path.query;
   asked.query_raw = request.path.query_raw;
   asked.doubts = request.path.doubts;
+  asked.traceparent = trace_parent(request.head, subject.request_id);
   return asked;
 }
 
@@ -74,8 +76,8 @@ ForwardExchange::ForwardExchange(Services& services, Listener& listener,
       client_(client),
       request_(std::move(request)),
       record_(record_about(std::move(subject), request_)),
-      approval_(services, static_cast<Approval::Listener&>(*this), connection, question(request_),
-                record_),
+      approval_(services, static_cast<Approval::Listener&>(*this), connection,
+                question(request_, record_.subject), record_),
       keep_alive_(http::persists_after(request_.head)),
       began_ms_(services.loop.now_ms()) {}
 

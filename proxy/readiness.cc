@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kEvery{5};
 constexpr std::chrono::milliseconds kEveryUntilReady{500};
+constexpr std::uint64_t kTellWaitingEveryMs = 10000;
 
 }  // namespace
 
@@ -33,15 +34,19 @@ opa::Query probe_question() {
 }
 
 Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities,
-                     RecordSink& records, OnRevision on_revision)
+                     RecordSink& records, StartupGate& gate, OnRevision on_revision)
     : loop_(loop),
       opa_(opa),
       identities_(identities),
       records_(records),
+      gate_(gate),
       on_revision_(std::move(on_revision)),
       timer_(loop, [this] { probe(); }) {}
 
-void Readiness::start() { probe(); }
+void Readiness::start() {
+  began_ms_ = loop_.now_ms();
+  probe();
+}
 
 void Readiness::set_listening(bool listening) {
   const std::lock_guard lock(mutex_);
@@ -79,8 +84,6 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
     opa.detail = "OPA answered the probe";
     on_revision_(answer->revision);
   }
-  const bool ready = opa.ok && identity_works();
-  set(opa_check_, std::move(opa));
   if (answer) {
     const bool logged = answer->decision_id.has_value();
     set(log_check_, {"decision_log", logged, false,
@@ -88,7 +91,36 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
                             : "OPA gave no decision id: its decision log is off, so its decisions "
                               "can't be traced"});
   }
+  if (!opa.ok || gate_.is_open()) return conclude(std::move(opa));
+  // A policy from a file may answer before the bundles that it belongs to are there.
+  call_ = opa_.read("/health?bundles", [this, opa](const Result<opa::Document>& health) {
+    if (health) return conclude(opa);
+    conclude({"opa", false, true, "OPA is not healthy: " + describe(health.error())});
+  });
+}
+
+void Readiness::conclude(Check opa) {
+  const bool ready = opa.ok && identity_works();
+  if (!gate_.is_open()) tell_waiting(opa.ok ? "" : opa.detail);
+  if (opa.ok) gate_.open();
+  set(opa_check_, std::move(opa));
   timer_.start(ready ? std::chrono::milliseconds(kEvery) : kEveryUntilReady);
+}
+
+// `what` empty: it is over.
+void Readiness::tell_waiting(const std::string& what) {
+  const std::uint64_t now = loop_.now_ms();
+  const std::string waited = std::to_string(now - began_ms_);
+  if (what.empty()) {
+    return records_.write(Diagnostic{
+        LogLevel::info, "gate_open", "Requests are decided from now on.", {{"waited_ms", waited}}});
+  }
+  if (now < tell_at_ms_) return;
+  tell_at_ms_ = now + kTellWaitingEveryMs;
+  records_.write(Diagnostic{LogLevel::warn,
+                            "gate_waiting",
+                            "No request is decided until OPA is healthy and answers the probe.",
+                            {{"opa", what}, {"waited_ms", waited}}});
 }
 
 // Only the loop's thread writes what this reads.

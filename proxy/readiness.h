@@ -16,6 +16,7 @@
 #include "opa-client/client.h"
 #include "proxy/admin.h"
 #include "proxy/record.h"
+#include "proxy/startup_gate.h"
 
 namespace warder::proxy {
 
@@ -32,13 +33,14 @@ class Readiness {
 
   // All outlive it.
   Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities, RecordSink& records,
-            OnRevision on_revision);
+            StartupGate& gate, OnRevision on_revision);
   Readiness(const Readiness&) = delete;
   Readiness& operator=(const Readiness&) = delete;
   ~Readiness() = default;
 
   // Probes now and then every few seconds; more often until all is well. Its own connection is
-  // looked up until it was found once.
+  // looked up until it was found once. Opens the gate when OPA has answered the probe and then says
+  // that it is healthy, all its bundles included; until then the log says what is waited for.
   void start();
   void set_listening(bool listening);
   [[nodiscard]] std::vector<Check> checks() const;
@@ -46,6 +48,8 @@ class Readiness {
  private:
   void probe();
   void on_answer(const Result<opa::Decision>& answer);
+  void conclude(Check opa);
+  void tell_waiting(const std::string& what);
   [[nodiscard]] bool identity_works() const;
   void look_up_self();
   void on_self(const identity::Identity& identity);
@@ -56,7 +60,10 @@ class Readiness {
   opa::Client& opa_;
   identity::Resolver& identities_;
   RecordSink& records_;
+  StartupGate& gate_;
   const OnRevision on_revision_;
+  std::uint64_t began_ms_ = 0;
+  std::uint64_t tell_at_ms_ = 0;
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   std::unique_ptr<identity::Lookup> lookup_;

@@ -42,7 +42,8 @@ class Server {
         metrics_(metrics),
         records_(records),
         limits_({connections_for_descriptors(config.limits.connections, kReservedDescriptors),
-                 config.limits.connections_per_client, config.limits.connections_per_identity}) {}
+                 config.limits.connections_per_client, config.limits.connections_per_identity}),
+        denials_(config.opa.max_denials_per_second) {}
 
   int run() {
     for (const std::string& warning : config_.warnings) {
@@ -79,9 +80,9 @@ class Server {
         loop_, *opa_, policy_paths_, records_, metrics_,
         PolicyNames::Options{config_.opa.path, config_.names.refresh});
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, limits_, records_, metrics_,
-                           *names_, pseudonym_});
+                           *names_, gate_, denials_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
-    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_,
+    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_, gate_,
                                              [this](const std::optional<std::string>& revision) {
                                                names_->saw_revision(revision);
                                                for (const auto& worker : workers_)
@@ -250,6 +251,8 @@ class Server {
   identity::PolicyPaths policy_paths_;
   std::unique_ptr<identity::Resolver> identities_;
   AddressGuard guard_{GuardOptions{}};
+  StartupGate gate_;
+  DenialLimit denials_;
   const std::string pseudonym_ = new_pseudonym();
   std::optional<Shared> shared_;
   std::unique_ptr<net::NameResolver> resolver_;  // of OPA's own name

@@ -10,11 +10,13 @@
 #include "opa-client/client.h"
 #include "proxy/config.h"
 #include "proxy/connection_limits.h"
+#include "proxy/denial_limit.h"
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
 #include "proxy/policy_names.h"
 #include "proxy/reauthorizer.h"
 #include "proxy/record.h"
+#include "proxy/startup_gate.h"
 #include "proxy/upstream_pool.h"
 
 namespace warder::proxy {
@@ -37,6 +39,8 @@ struct Services {
   opa::AnswerReuse& reuse;
   Reauthorizer& reauthorizer;
   RevisionListener& revisions;
+  const StartupGate& gate;
+  DenialLimit& denials;
   const std::string& pseudonym;  // ours in Via, of this process
 };
 

@@ -53,10 +53,10 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
   UpstreamPool::Options pool;
   pool.idle = shared_.config.timeouts.upstream_idle;
   upstreams_ = std::make_unique<UpstreamPool>(loop_, pool);
-  services_ = std::make_unique<Services>(
-      Services{loop_, *opa_, *names_, *hellos_, shared_.config, shared_.identities, shared_.guard,
-               shared_.limits, shared_.records, shared_.metrics, *upstreams_, *reuse_,
-               *reauthorizer_, shared_.revisions, shared_.pseudonym});
+  services_ = std::make_unique<Services>(Services{
+      loop_, *opa_, *names_, *hellos_, shared_.config, shared_.identities, shared_.guard,
+      shared_.limits, shared_.records, shared_.metrics, *upstreams_, *reuse_, *reauthorizer_,
+      shared_.revisions, shared_.gate, shared_.denials, shared_.pseudonym});
   for (const net::Endpoint& at : listen) {
     auto listener = Listener::create(loop_, shared_.records, at, [this](net::Accepted connection) {
       accepted(std::move(connection));

@@ -25,6 +25,8 @@ struct Shared {
   RecordSink& records;
   Metrics& metrics;
   RevisionListener& revisions;
+  const StartupGate& gate;
+  DenialLimit& denials;
   const std::string& pseudonym;
 };
 

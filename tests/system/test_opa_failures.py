@@ -151,12 +151,12 @@ def test_boolean_policy_denies(boolean, world, origins):
 
 @pytest.mark.parametrize("rule, code, status", [
     ("undefined", "policy_undefined", 403),
-    ("no/such/document", "policy_undefined", 403),
+    ("no/such/document", "starting", 503),
     ("failing", "opa_status", 503),
     ("listed", "opa_bad_answer", 503),
 ])
 def test_policy_of_a_real_opa_that_decides_nothing(make_warder, world, origins, dns, rule, code, status):
-    warder = make_warder(opa={"path": f"/v1/data/systemtest/{rule}"})
+    warder = make_warder(opa={"path": f"/v1/data/systemtest/{rule}"}, awaits_opa=code != "starting")
     asked = dns.asked()
     with origins.allowed[ECHO].untouched():
         reply = ask(world, warder, "origin.test")
@@ -171,9 +171,11 @@ def test_policy_of_a_real_opa_that_decides_nothing(make_warder, world, origins, 
 def test_opa_is_not_there_at_the_start(make_warder, world, origins, dns, policies):
     later = Opa(world, policies, name="later")
     later.stop()
-    warder = make_warder(later.url)
+    warder = make_warder(later.url, awaits_opa=False)
     assert not warder.ready()
-    assert_no_decision(world, warder, origins, dns, "opa_unreachable")
+    assert_no_decision(world, warder, origins, dns, "starting")
+    waiting = warder.records.wait(lambda r: r.get("event") == "gate_waiting", "what it waits for")
+    assert "opa_unreachable" in waiting["opa"]
     later.start()
     try:
         assert_recovered(world, warder)

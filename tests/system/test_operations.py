@@ -41,7 +41,7 @@ def test_health_and_readiness(make_warder, extra_opa):
 
 
 def test_not_ready_while_the_policy_is_undefined(make_warder, opa):
-    warder = make_warder(opa={"path": "/v1/data/no/such/document"})
+    warder = make_warder(opa={"path": "/v1/data/no/such/document"}, awaits_opa=False)
     eventually(lambda: "undefined" in warder.get("/readyz")[1], "/readyz says what is wrong")
     assert warder.get("/readyz")[0] == 503
 

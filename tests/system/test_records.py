@@ -59,14 +59,15 @@ ENDLESS = "CONNECT v4.test:443 HTTP/1.1\r\nX: "
 # code: status, (what the client sends, host and port in the record), whether OPA was asked, configuration
 REFUSALS = {
     "denied": (403, connect_to("denied.test", 443), True, {}),
-    "policy_undefined": (403, connect_to("v4.test", 443), True,
-                         {"opa": {"path": "/v1/data/no/such/document"}}),
+    "policy_undefined": (403, connect_to("origin.test", 443), True,
+                         {"opa": {"path": "/v1/data/systemtest/undefined"}}),
     "address_blocked": (403, connect_to("private.test", 443), True, {}),
     "name_not_found": (502, connect_to("missing.test", 443), True, {}),
     "connection_refused": (502, connect_to("v4.test", 22), True, {}),
     "opa_status": (503, connect_to("origin.test", 443), False,
                    {"opa": {"path": "/v1/data/systemtest/failing"}}),
-    "opa_unreachable": (503, connect_to("v4.test", 443), False, {"opa": {"url": "http://127.0.0.1:1"}}),
+    "starting": (503, connect_to("v4.test", 443), False,
+                 {"opa": {"url": "http://127.0.0.1:1"}, "awaits_opa": False}),
     "bad_request": (400, (NO_HOST, "v4.test", 443), False, {}),
     "use_connect": (400, (FORWARD, "v4.test", 443), False, {}),
     "head_too_large": (431, (ENDLESS + "x" * 70000, "v4.test", 443), False, {}),

@@ -166,18 +166,21 @@ TEST_CASE_METHOD(TlsFixture, "names: each address is tried, and a name without a
   opa::ClientOptions options{.timeout = milliseconds(5000)};
   options.names = names.get();
   const std::string port = std::to_string(server->address().endpoint.port);
+  options.address = opa::parse_url("http://absent.test:" + port).value();
+  client = opa::make_client(loop(), options);
+  CHECK(answer()->detail().starts_with("looking up absent.test: "));
   options.address = opa::parse_url("http://opa.test:" + port).value();
   client = opa::make_client(loop(), options);
-  CHECK(answer()->error() == Errc::opa_unreachable);
   // Nobody listens at the first.
   dns.names["opa.test"] = {net::IpAddress::v4({127, 0, 0, 9}), net::IpAddress::v4({127, 0, 0, 1})};
-  CHECK(answer()->allowed());
+  REQUIRE(answer()->allowed());
   CHECK(server->requests.back().find("Host: opa.test:" + port) != std::string::npos);
   dns.names["opa.test"] = {net::IpAddress::v4({127, 0, 0, 9})};
   CHECK(answer()->allowed());  // the connection is there
   // A cancelled lookup leaves nothing.
   client.reset();
-  dns.silent.insert("opa.test");
+  dns.silent.insert("silent.test");
+  options.address = opa::parse_url("http://silent.test:" + port).value();
   client = opa::make_client(loop(), options);
   const auto asked = ask();
   run_turns(5);

@@ -126,14 +126,14 @@ TEST_CASE_METHOD(TokenFixture, "ids go into headers, unless they could end one",
   start(Kind::tcp);
   opa::Query query;
   query.request_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-  query.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  query.request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   CHECK(answer(query)->allowed());
   CHECK(server->requests.back().find("\r\nX-Request-Id: " + query.request_id + "\r\n") !=
         std::string::npos);
-  CHECK(server->requests.back().find("\r\nTraceparent: " + query.traceparent + "\r\n") !=
+  CHECK(server->requests.back().find("\r\nTraceparent: " + query.request.traceparent + "\r\n") !=
         std::string::npos);
   query.request_id = "a\r\nX-Evil: 1";
-  query.traceparent = "a\nb";
+  query.request.traceparent = "a\nb";
   CHECK(answer(query)->allowed());
   CHECK(server->requests.back().find("X-Evil: 1\r\n") == std::string::npos);
   CHECK(server->requests.back().find("Traceparent") == std::string::npos);

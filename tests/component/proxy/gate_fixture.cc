@@ -84,7 +84,7 @@ opa::Decision deny_decision() {
   return decision;
 }
 
-GateFixture::GateFixture() = default;
+GateFixture::GateFixture() { gate.open(); }
 
 GateFixture::~GateFixture() {
   client.reset();
@@ -95,9 +95,9 @@ GateFixture::~GateFixture() {
 }
 
 void GateFixture::begin() {
-  services_ = std::make_unique<proxy::Services>(
-      proxy::Services{loop(), opa, names, hellos_, config, resolver, guard_, limits_, records,
-                      metrics, upstreams, reuse, reauthorizer, revisions, pseudonym});
+  services_ = std::make_unique<proxy::Services>(proxy::Services{
+      loop(), opa, names, hellos_, config, resolver, guard_, limits_, records, metrics, upstreams,
+      reuse, reauthorizer, revisions, gate, denials, pseudonym});
   Pair pair = tcp_pair();
   if (buffers > 0) {
     REQUIRE(::setsockopt(pair.far.get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers) == 0);

@@ -134,6 +134,8 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   proxy::Reauthorizer reauthorizer{loop(), records, reuse};
   proxy::UpstreamPool upstreams{loop(), {}};
   GateRevisions revisions;
+  proxy::StartupGate gate;
+  proxy::DenialLimit denials{1000};
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
   net::UniqueFd client;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 #include <string_view>
@@ -24,9 +25,13 @@ struct ReadinessTest : LoopFixture {
   GateOpa opa;
   GateRecords records;
   std::vector<std::optional<std::string>> revisions;
-  proxy::Readiness readiness{
-      loop(), opa, resolver, records,
-      [this](const std::optional<std::string>& revision) { revisions.push_back(revision); }};
+  proxy::StartupGate gate;
+  proxy::Readiness readiness{loop(),
+                             opa,
+                             resolver,
+                             records,
+                             gate,
+                             [this](const std::optional<std::string>& revision) { revisions.push_back(revision); }};
 
   Check check(std::string_view name) const {
     for (const Check& check : readiness.checks()) {
@@ -40,6 +45,11 @@ struct ReadinessTest : LoopFixture {
       if (check.required && !check.ok) return false;
     }
     return true;
+  }
+  // And then OPA is healthy.
+  void answer_probe(const opa::Decision& decision) {
+    opa.calls.answer(decision);
+    if (opa.reads.open() > 0) opa.reads.answer(opa::Document{});
   }
   const proxy::Diagnostic* told(std::string_view event) const {
     for (auto it = records.diagnostics.rbegin(); it != records.diagnostics.rend(); ++it) {
@@ -55,7 +65,7 @@ TEST_CASE_METHOD(ReadinessTest, "Ready only once every required check has passed
   CHECK_FALSE(ready());
   resolver.first.answer(owned_by(::getpid()));
   CHECK_FALSE(ready());
-  opa.calls.answer(deny_decision());
+  answer_probe(deny_decision());
   CHECK_FALSE(ready());
   readiness.set_listening(true);
   CHECK(ready());
@@ -73,6 +83,32 @@ TEST_CASE_METHOD(ReadinessTest, "Every probe's answer tells the policy's revisio
   CHECK(revisions.front() == "seven");
 }
 
+TEST_CASE_METHOD(ReadinessTest, "The gate opens once OPA has answered and is healthy") {
+  readiness.start();
+  resolver.first.answer(owned_by(::getpid()));
+  opa.calls.answer(fail(Errc::opa_unreachable, "the test"));
+  CHECK_FALSE(gate.is_open());
+  REQUIRE(told("gate_waiting") != nullptr);
+  CHECK(told("gate_waiting")->fields.front().second == "opa_unreachable: the test");
+
+  REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+  opa.calls.answer(deny_decision());
+  CHECK_FALSE(gate.is_open());
+  REQUIRE(opa.paths == std::vector<std::string>{"/health?bundles"});
+  opa.reads.answer(fail(Errc::opa_status, "500: not all bundles"));
+  CHECK_FALSE(gate.is_open());
+  CHECK(check("opa").detail.find("not all bundles") != std::string::npos);
+  CHECK(std::count_if(records.diagnostics.begin(), records.diagnostics.end(), [](const auto& told) {
+          return told.event == "gate_waiting";
+        }) == 1);  // not so soon again
+
+  REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+  answer_probe(deny_decision());
+  CHECK(gate.is_open());
+  CHECK(told("gate_open") != nullptr);
+  CHECK(check("opa").ok);
+}
+
 TEST_CASE_METHOD(ReadinessTest, "The probe asks about nobody and a name that nobody has") {
   readiness.start();
   REQUIRE(opa.queries.size() == 1);
@@ -84,7 +120,7 @@ TEST_CASE_METHOD(ReadinessTest, "The probe asks about nobody and a name that nob
 TEST_CASE_METHOD(ReadinessTest, "Not ready when the owner of its own connection is not found") {
   readiness.set_listening(true);
   readiness.start();
-  opa.calls.answer(deny_decision());
+  answer_probe(deny_decision());
   SECTION("but another process") { resolver.first.answer(owned_by(::getpid() + 1)); }
   SECTION("nobody") {
     identity::Identity nobody;
@@ -102,7 +138,7 @@ TEST_CASE_METHOD(ReadinessTest, "A lookup of its own connection that failed once
   readiness.set_listening(true);
   readiness.start();
   resolver.first.answer(identity::Identity{});
-  opa.calls.answer(deny_decision());
+  answer_probe(deny_decision());
   CHECK_FALSE(ready());
   REQUIRE(run_until([this] { return resolver.first.open() == 1; }));
   resolver.first.answer(owned_by(::getpid()));
@@ -116,7 +152,7 @@ TEST_CASE_METHOD(ReadinessTest, "Without decision ids it is ready, and warns") {
   resolver.first.answer(owned_by(::getpid()));
   opa::Decision unlogged = deny_decision();
   unlogged.decision_id.reset();
-  opa.calls.answer(unlogged);
+  answer_probe(unlogged);
   CHECK(ready());
   CHECK_FALSE(check("decision_log").ok);
   REQUIRE(told("check_decision_log") != nullptr);
@@ -145,7 +181,7 @@ TEST_CASE_METHOD(ReadinessTest, "Asks again until OPA answers, and tells a chang
     CHECK(check("opa").detail.find("undefined") != std::string::npos);
   }
   SECTION("well") {
-    opa.calls.answer(deny_decision());
+    answer_probe(deny_decision());
     CHECK(ready());
     REQUIRE(told("check_opa") != nullptr);
     CHECK(told("check_opa")->level == proxy::LogLevel::info);

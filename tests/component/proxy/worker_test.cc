@@ -34,12 +34,14 @@ TEST_CASE_METHOD(LoopFixture, "A worker records every connection above the limit
   proxy::Metrics metrics;
   const net::Endpoint loopback{net::IpAddress::v4({127, 0, 0, 1}), 0};
   GateRevisions revisions;
+  const proxy::StartupGate gate;
+  proxy::DenialLimit denials(0);
   const std::string pseudonym = "warder-test";
   const auto taken = limits.take_connection(loopback.address);
   opa::ClientOptions opa;
   opa.address = *opa::parse_url("unix:///nowhere");
-  const proxy::Shared shared{config,  opa,     identities, guard,    limits,
-                             records, metrics, revisions,  pseudonym};
+  const proxy::Shared shared{config,  opa,       identities, guard,   limits,   records,
+                             metrics, revisions, gate,       denials, pseudonym};
   auto worker = proxy::Worker::create(shared, {loopback});
   REQUIRE(worker);
   (*worker)->start();

@@ -1,6 +1,7 @@
 """A real OPA with its decision log."""
 
 import http.server
+import io
 import json
 import os
 import signal
@@ -66,10 +67,11 @@ class Opa:
     and `policies` as its data; `revision` is what they call themselves. With `watch` it reads changed files
     by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second.
     `settings` are more of OPA's own, as its --set takes them. With `kept_safe` it has the configuration that
-    the repository ships for OPA, with `indexed` its data is the policies' index alone."""
+    the repository ships for OPA, with `indexed` its data is the policies' index alone. With `log` a file, its
+    log goes there and can't be looked at."""
 
     def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False,
-                 settings=(), kept_safe=False, indexed=False):
+                 settings=(), kept_safe=False, indexed=False, log=subprocess.PIPE):
         self.world = world
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
@@ -85,6 +87,7 @@ class Opa:
         self._settings = list(KEPT_SAFE) if kept_safe else ["--set", "decision_logs.console=true"]
         self._settings += [word for setting in settings for word in ("--set", setting)]
         self._indexed = indexed
+        self._log = log
         self.set_policies(policies, revision)
         self.start()
 
@@ -108,6 +111,10 @@ class Opa:
             )
             self._bundle.content = made.read_bytes()
 
+    def serve_bundle(self, content):
+        """Whatever it is, as the next bundle."""
+        self._bundle.content = content
+
     def _policy(self):
         if not self._bundle:
             return [*self._watch, REGO, self._data, EXTRA_RULES]
@@ -127,9 +134,9 @@ class Opa:
                 *self._settings, *self._policy(),
             ),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._log,
         )
-        self.log = JsonLines(self.process.stderr, "opa")
+        self.log = JsonLines(self.process.stderr or io.BytesIO(), "opa")
         eventually(self._healthy, "OPA answers /health")
 
     def _healthy(self):

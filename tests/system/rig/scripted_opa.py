@@ -38,7 +38,7 @@ class Held:
 
 class ScriptedOpa:
     """`script` gets the input of each question and returns the bytes of the answer, a Held, or None to
-    close the connection. Warder's own probe is always allowed."""
+    close the connection. Warder's own probe is always allowed, and it is always healthy."""
 
     def __init__(self, world, name, script):
         self.path = world.secret / f"{name}.sock"
@@ -78,11 +78,15 @@ class ScriptedOpa:
         line = stream.readline()
         if not line:
             return False
+        method = line.split(b" ")[0]
         while line not in (b"\r\n", b""):
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
             line = stream.readline()
+        if method == b"GET":
+            connection.sendall(answer({}))
+            return True
         question = json.loads(stream.read(length) or b"{}").get("input", {})
         if question.get("host") == "probe.invalid":
             connection.sendall(answer(ALLOW))

@@ -57,7 +57,7 @@ class Warder:
     """Runs in the gate. `changes` are merged into a configuration whose timeouts are long enough for
     a sanitizer build; what a test wants to see happen it sets itself."""
 
-    def __init__(self, world, opa_url, *, prefix=(), **changes):
+    def __init__(self, world, opa_url, *, prefix=(), awaits_opa=True, **changes):
         with _number_lock:
             number = next(_numbers)
         self.world = world
@@ -67,7 +67,8 @@ class Warder:
             {
                 "listen": [f"{GATE}:{self.port}"],
                 "admin": f"unix:{self.admin}",
-                "opa": {"url": opa_url, "timeout": "20s"},
+                # Tests deny in crowds; test_flood.py is about the limit.
+                "opa": {"url": opa_url, "timeout": "20s", "max_denials_per_second": 0},
                 "identity": {"sandboxes": [{"pid": world.anchor("box")}], "timeout": "20s"},
                 "limits": {"connections_per_client": 5000, "connections_per_identity": 5000},
                 "timeouts": {"dns": "20s", "connect": "20s"},
@@ -93,10 +94,13 @@ class Warder:
         self._stopped = False
         try:
             if config.get("log", {}) == {}:
-                self.records.wait(lambda r: r.get("event") == "started", "that it started")
+                begun = "gate_open" if awaits_opa else "started"
+                self.records.wait(lambda r: r.get("event") == begun, f"that it told {begun}")
             else:
                 # Another level or format doesn't say so.
                 eventually(self._answers, "it answers /healthz")
+                if awaits_opa:
+                    eventually(lambda: "OPA answered" in self.get("/readyz")[1], "OPA answered")
         except AssertionError as problem:
             self.kill()
             raise AssertionError(f"{problem}; standard error: {self.errors()}") from None

@@ -51,8 +51,8 @@ Query full_query() {
 
 Query forward_query() {
   Query query = full_query();
-  query.request = {"forward",    "GET", "http",  "/a/b%2Fc",
-                   "/%61/b%2fc", "x=a", "x=%61", {"encoded_slash"}};
+  query.request = {"forward",         "GET", "http", "/a/b%2Fc", "/%61/b%2fc", "x=a", "x=%61",
+                   {"encoded_slash"}, ""};
   return query;
 }
 

@@ -1,0 +1,52 @@
+"""A program that is denied again and again takes neither OPA's time nor the log from the others."""
+
+from conftest import ECHO
+from rig.client import RawClient
+
+PER_SECOND = 5
+BURST = 2 * PER_SECOND
+
+
+def ask(world, warder, host):
+    with RawClient(world.box, warder.address) as client:
+        return client.connect(host, ECHO)
+
+
+def asked_of_opa(opa, mark):
+    entries = [entry for entry in opa.log.since(mark) if "decision_id" in entry]
+    return [e for e in entries if e.get("input", {}).get("host") != "probe.invalid"]
+
+
+def test_denials_are_held_back_and_counted(make_warder, world, opa):
+    warder = make_warder(opa={"max_denials_per_second": PER_SECOND, "max_age": "0s"}, workers=2)
+    assert ask(world, warder, "v4.test").status == 200
+    mark, tries = opa.log.mark(), 300
+    replies = [ask(world, warder, f"denied{i}.test") for i in range(tries)]
+    denied = [r for r in replies if r.status == 403]
+    held = [r for r in replies if r.status == 429]
+    assert len(denied) + len(held) == tries and len(denied) >= BURST
+    assert held, "nothing was held back"
+    assert held[-1].phrase == "Too Many Requests (denial_rate)"
+    assert int(held[-1].headers["retry-after"]) > 0
+    # What the program was allowed before goes on.
+    assert ask(world, warder, "v4.test").status == 200
+    questions = asked_of_opa(opa, mark)
+    assert len(questions) == len(denied) + 1, "OPA was asked about what was held back"
+    assert warder.decisions()["denial_rate"] == len(held)
+
+    # Every one is in the log: told one by one, or as a part of a sum.
+    warder.stop()
+    records = warder.records.since()
+    one_by_one = [r for r in records if r["event"] == "decision" and r["code"] == "denial_rate"]
+    sums = [r for r in records if r["event"] == "repeated" and r["code"] == "denial_rate"]
+    assert len(one_by_one) + sum(r["count"] for r in sums) == len(held)
+    assert len(one_by_one) + len(sums) < len(held) / 2
+
+
+def test_a_held_back_program_is_asked_about_again(make_warder, world, opa):
+    warder = make_warder(opa={"max_denials_per_second": PER_SECOND, "max_age": "0s"})
+    replies = [ask(world, warder, "denied.test") for _ in range(200)]
+    assert replies[-1].status == 429 or any(r.status == 429 for r in replies)
+    # Each question that is held back costs nothing, so that asking goes on until one gets through.
+    while ask(world, warder, "origin.test").status != 200:
+        pass
