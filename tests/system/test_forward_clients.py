@@ -15,7 +15,7 @@ from rig.client import run
 from rig.forward import Questions
 from rig.origin import pattern
 from rig.recording_origin import Answer
-from rig.waiting import eventually
+from rig.waiting import DEADLINE, eventually
 from rig.world import CLIENT_UID, GATE
 from test_real_clients import needs
 
@@ -171,7 +171,8 @@ class Caller:
         )
 
     def websocket(self, host, seconds=SECONDS):
-        return self.run(PYTHON, HELPERS / "websocket_client.py", GATE, self.warder.port, host, seconds)
+        client = HELPERS / "websocket_client.py"
+        return self.run(PYTHON, client, GATE, self.warder.port, host, seconds, seconds=seconds + 2 * DEADLINE)
 
 
 GOT = f"got {len(UPLOAD)} bytes".encode()

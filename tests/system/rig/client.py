@@ -166,7 +166,7 @@ class Ran:
         return f"exit {self.code}\n{self.out.decode(errors='replace')}\n{self.err.decode(errors='replace')}"
 
 
-def run(world, space, *argv, stdin=b"", user=CLIENT_UID, **environment):
+def run(world, space, *argv, stdin=b"", user=CLIENT_UID, seconds=2 * DEADLINE, **environment):
     """A real program inside `space`, to its end."""
     keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     process = subprocess.Popen(
@@ -175,7 +175,7 @@ def run(world, space, *argv, stdin=b"", user=CLIENT_UID, **environment):
         env={**keep, "HOME": str(world.home), **environment}, cwd=world.home,
     )
     try:
-        out, err = process.communicate(stdin, timeout=2 * DEADLINE)
+        out, err = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
