@@ -45,6 +45,12 @@ add_library(dep_yaml INTERFACE)
 target_link_libraries(dep_yaml INTERFACE yaml-cpp)
 add_library(dep::yaml ALIAS dep_yaml)
 
+# It takes the place of malloc(3) for the whole program; nothing in it is called by name.
+find_package(mimalloc 2.0 REQUIRED)
+add_library(dep_mimalloc INTERFACE)
+target_link_libraries(dep_mimalloc INTERFACE -Wl,--push-state,--no-as-needed mimalloc -Wl,--pop-state)
+add_library(dep::mimalloc ALIAS dep_mimalloc)
+
 find_package(CLI11 2.1 REQUIRED)
 add_library(dep_cli11 INTERFACE)
 target_link_libraries(dep_cli11 INTERFACE CLI11::CLI11)
