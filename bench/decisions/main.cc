@@ -81,7 +81,7 @@ std::vector<Question> questions(const std::string& id) {
       {"allowed, by a policy",
        {"--allow", "--policy", "origins"},
        ".result.allow == true and .result.policy == \"origins\""},
-      {"one host of 31", {"--host", "host7.example.com"}, ".input.host == \"host7.example.com\""},
+      {"one host of 30", {"--host", "host7.example.com"}, ".input.host == \"host7.example.com\""},
       {"one decision", {"--decision-id", id}, ".decision_id == \"" + id + "\""},
   };
 }
@@ -109,12 +109,12 @@ Result<void> compare(const Question& question, const GateSite& site, const std::
   std::vector<std::string> ours{site.warder, "decisions", "query", "--json"};
   ours.insert(ours.end(), question.flags.begin(), question.flags.end());
   ours.push_back(log);
-  const std::vector<std::string> theirs{
+  std::vector<std::string> theirs{
       "jq", "-c", "select(.path == \"egress/decision\" and " + question.condition + ")", log};
   Figures warder;
   Figures jq;
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (auto [command, figures] : {std::pair{&ours, &warder}, std::pair{&theirs, &jq}}) {
+    for (const auto& [command, figures] : {std::pair{&ours, &warder}, std::pair{&theirs, &jq}}) {
       auto run = run_to_end(*command, site.directory + "/out");
       if (!run) return fail(std::move(run.error()));
       figures->runs.push_back(*run);

@@ -160,6 +160,8 @@ void Story::answer(const Value* result) {
 void Story::origin(const Value& event) {
   const Value* labels = member(&event, "labels");
   line("bundles", shown(&event, "bundles"));
+  // What OPA's mask took out (system.log, rego/README.md).
+  line("masked", shown(&event, "erased"));
   line("OPA", joined(shown(labels, "id"), ", version ", shown(labels, "version")));
   const Value* metrics = member(&event, "metrics");
   const auto took = [&](const char* name) {
