@@ -207,7 +207,6 @@ _is_binary_value("started_by", programs) if {
 }
 
 _is_binary_value("uid", uid) if {
-	is_number(uid)
 	uid >= 0
 	uid == floor(uid)
 }

@@ -10,8 +10,8 @@ _found := sort(_findings)
 _findings contains _warning(["network_policies"], "no network_policies are loaded") if not data.network_policies
 
 _findings contains _error(["network_policies"], "network_policies is not a mapping") if {
-	data.network_policies
-	not is_object(data.network_policies)
+	policies := data.network_policies
+	not is_object(policies)
 }
 
 _findings contains _error(array.concat(["network_policies", name], mistake.at), mistake.problem) if {
@@ -138,13 +138,10 @@ _limiting_key(endpoint) := "access" if {
 	rule.allow
 }
 
-_paths_of(name) := {binary.path |
-	some binary in _list(_policies[name], "binaries")
-	_is_exact_path(binary.path)
-}
+_paths_of(name) := {binary.path | some binary in _list(_policies[name], "binaries")}
 
 _unconditional_paths(name) := {binary.path |
 	some binary in _list(_policies[name], "binaries")
 	object.keys(binary) == {"path"}
-	_is_exact_path(binary.path)
+	_is_path(binary.path)
 }

@@ -187,6 +187,16 @@ test_limits_without_effect if {
 	unlimited_by({}, {}, "/usr/bin/curl") == set()
 }
 
+test_limits_of_programs_by_pattern if {
+	every row in [["/opt/*", 1], ["opt", 0]] {
+		problems := problems_of({
+			"one": {"endpoints": [{"host": "a.example", "port": 443, "access": "read-only"}], "binaries": [{"path": row[0]}]},
+			"two": {"endpoints": right.endpoints, "binaries": [{"path": row[0]}]},
+		})
+		count({problem | some problem in problems; contains(problem.problem, "no effect")}) == row[1]
+	}
+}
+
 test_limits_beside_one_that_asks_for_more if {
 	limited := {"host": "a.example", "port": 443, "access": "read-only"}
 	every row in [[{}, 1], [{"require": {"relays": false}}, 0], [{"binaries": [{"path": "/usr/bin/curl", "uid": 0}]}, 0]] {

@@ -63,7 +63,6 @@ _near_entries contains problem if {
 	some name, entries in _entries
 	not name in _admitting_policies
 	some entry in entries
-	count(entry.mistakes) == 0
 	_is_caller_by("path", entry.binary)
 	some key in _unmet(entry.binary)
 	problem := sprintf(
