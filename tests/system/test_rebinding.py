@@ -2,17 +2,21 @@
 address that wasn't checked for this very request, not by CONNECT, not by a forwarded request, not through a
 connection or an answer that was kept."""
 
+import contextlib
 import itertools
+import socket
+import struct
 
 import pytest
 
 from conftest import ECHO, PYTHON, forward_endpoints
-from rig.client import Agent, RawClient
+from rig.client import Agent, RawClient, connect_head
 from rig.dns import Turns
 from rig.forward import Sender, said
 from rig.opa import Opa
 from rig.origin import Origin, echo
 from rig.recording_origin import OK, Answer
+from rig.waiting import eventually
 from rig.warder import Warder
 from rig.world import GATE, ORIGIN, ORIGIN6, PRIVATE
 
@@ -144,9 +148,15 @@ def test_the_next_attempt_does_not_ask_again(warder, world, name, nobody_inside)
 
 
 def test_an_answer_is_kept_for_its_ttl(warder, world, name, nobody_inside):
+    def counted(source):
+        return warder.samples()[f'warder_dns_lookups_total{{source="{source}"}}']
+
+    before = counted("asked"), counted("cached")
     host = name.stands_for([ORIGIN], [PRIVATE], ttl=600)
     assert [connect(world, warder, host) for _ in range(5)] == [OPENED] * 5
+    assert connect(world, warder, "denied.test") == "403 Forbidden (denied)"
     assert name.asked() == 1
+    assert (counted("asked"), counted("cached")) == (before[0] + 1, before[1] + 4)
 
 
 def test_a_kept_answer_is_judged_for_each_caller(warder, world, dns, private, programs):
@@ -160,6 +170,33 @@ def test_a_kept_answer_is_judged_for_each_caller(warder, world, dns, private, pr
         assert agent.statuses() == [403]
     assert connect(world, warder, host) == OPENED
     assert dns.asked().count(host) == 2, "one question each for A and AAAA"
+
+
+def test_many_who_want_one_name_ask_once(warder, world, dns, name):
+    """The one whose question it was leaves, and takes it away from nobody."""
+    def counted():
+        samples = warder.samples()
+        return [samples[f'warder_dns_lookups_total{{source="{source}"}}'] for source in ("asked", "joined")]
+
+    asked, joined = counted()
+    host = name.stands_for([ORIGIN])
+    dns.hold(host)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(RawClient(world.box, warder.address))
+        first.send(connect_head(host, ECHO))
+        eventually(lambda: counted() == [asked + 1, joined], "the first waits for the name")
+        others = [stack.enter_context(RawClient(world.box, warder.address)) for _ in range(20)]
+        for client in others:
+            client.send(connect_head(host, ECHO))
+        eventually(lambda: counted() == [asked + 1, joined + 20], "all of them do")
+        mark = warder.mark()
+        # By a reset: after an orderly end it would still want its answer.
+        first.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        first.close()
+        warder.records.wait(lambda r: r.get("code") == "client_gone", "that the first has left", mark)
+        dns.release(host)
+        assert [client.reply().status for client in others] == [200] * 20
+    assert counted() == [asked + 1, joined + 20]
 
 
 # Forwarded requests.

@@ -25,10 +25,19 @@ class DnsServer:
     def __init__(self, world, zone):
         self.zone = zone
         self._asked = []
+        self._held = {}
         self._lock = threading.Lock()
         self._socket = world.gate.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 53))
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def hold(self, name):
+        """Questions about it are answered when it is released."""
+        self._held[name] = []
+
+    def release(self, name):
+        for packet, peer in self._held.pop(name):
+            self._socket.sendto(self._reply(packet), peer)
 
     def asked(self):
         """Every name asked for so far."""
@@ -41,18 +50,27 @@ class DnsServer:
                 packet, peer = self._socket.recvfrom(4096)
             except OSError:
                 return
-            if packet:
+            if not packet:
+                continue
+            name, _ = self._name(packet)
+            with self._lock:
+                self._asked.append(name)
+            if name in self._held:
+                self._held[name].append((packet, peer))
+            else:
                 self._socket.sendto(self._reply(packet), peer)
 
-    def _reply(self, packet):
+    @staticmethod
+    def _name(packet):
         labels, at = [], 12
         while packet[at]:
             labels.append(packet[at + 1 : at + 1 + packet[at]].decode("latin-1").lower())
             at += packet[at] + 1
-        name = ".".join(labels)
+        return ".".join(labels), at
+
+    def _reply(self, packet):
+        name, at = self._name(packet)
         kind, _ = struct.unpack_from("!HH", packet, at + 1)
-        with self._lock:
-            self._asked.append(name)
         known = self.zone.get(name, self.zone.get("*." + name.partition(".")[2]))
         ttl = 1
         if isinstance(known, Turns):
