@@ -79,6 +79,10 @@ std::string AddressGuard::judge(const Target& target,
       return who + "where the proxy or its policy server listens";
     }
   }
+  if (options_.opa != nullptr && (options_.opa->contain(judged, target.port) ||
+                                  options_.opa->contain(target.address, target.port))) {
+    return who + "where the policy server listens";
+  }
   if (within(options_.always_blocked, target.address) || within(options_.always_blocked, judged)) {
     return who + "in a range that the configuration blocks";
   }

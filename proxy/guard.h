@@ -8,6 +8,7 @@
 #include "net/address.h"
 #include "net/result.h"
 #include "net/route.h"
+#include "proxy/opa_addresses.h"
 #include "proxy/special_addresses.h"
 
 namespace warder::proxy {
@@ -16,6 +17,8 @@ struct GuardOptions {
   bool allow_loopback = false;  // loopback and local addresses become like private ones
   std::vector<net::IpRange> always_blocked;  // added to the built-in ones
   std::vector<net::Endpoint> own_listeners;  // the proxy's and OPA's: never, whatever is allowed
+  // OPA's, where its URL has a name; outlives the guard. nullptr: none.
+  const OpaAddresses* opa = nullptr;
   // How the kernel routes an address.
   std::function<Result<net::RouteKind>(const net::IpAddress&)> route = net::route_kind;
 };

@@ -79,8 +79,8 @@ class Server {
     names_ = std::make_unique<PolicyNames>(
         loop_, *opa_, policy_paths_, records_, metrics_,
         PolicyNames::Options{config_.opa.path, config_.names.refresh});
-    shared_.emplace(Shared{config_, *opa, *identities_, guard_, limits_, records_, metrics_,
-                           *names_, gate_, denials_, pseudonym_});
+    shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
+                           metrics_, *names_, gate_, denials_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
     readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_, gate_,
                                              [this](const std::optional<std::string>& revision) {
@@ -102,7 +102,8 @@ class Server {
     auto resolver = net::make_name_resolver(loop_, dns);
     if (!resolver) return fail(resolver.error());
     resolver_ = std::move(*resolver);
-    options.names = resolver_.get();
+    opa_names_ = watched(*resolver_, opa_addresses_, options.address.endpoint.port);
+    options.names = opa_names_.get();
     options.max_connections = 2;  // for the probes, and the policy's names
     opa_ = opa::make_client(loop_, std::move(options));
     return {};
@@ -194,6 +195,7 @@ class Server {
     options.allow_loopback = config_.guard.allow_loopback;
     options.always_blocked = config_.guard.always_blocked;
     options.own_listeners = listen_;
+    options.opa = &opa_addresses_;
     if (admin_) {
       if (const auto at = net::Endpoint::parse(admin_->address())) {
         options.own_listeners.push_back(*at);
@@ -250,12 +252,14 @@ class Server {
   net::Loop loop_;
   identity::PolicyPaths policy_paths_;
   std::unique_ptr<identity::Resolver> identities_;
+  OpaAddresses opa_addresses_;
   AddressGuard guard_{GuardOptions{}};
   StartupGate gate_;
   DenialLimit denials_;
   const std::string pseudonym_ = new_pseudonym();
   std::optional<Shared> shared_;
-  std::unique_ptr<net::NameResolver> resolver_;  // of OPA's own name
+  std::unique_ptr<net::NameResolver> resolver_;   // of OPA's own name
+  std::unique_ptr<net::NameResolver> opa_names_;  // the same, watched
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<PolicyNames> names_;
   std::unique_ptr<Readiness> readiness_;

@@ -70,7 +70,8 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
 opa::ClientOptions Worker::opa_client_options() {
   const Config::Opa& config = shared_.config.opa;
   opa::ClientOptions options = shared_.opa;
-  options.names = names_.get();
+  opa_names_ = watched(*names_, shared_.opa_addresses, options.address.endpoint.port);
+  options.names = opa_names_.get();
   options.max_connections = config.connections;
   options.max_waiting = config.queue;
   options.breaker_failures = config.breaker_failures;

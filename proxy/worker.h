@@ -21,6 +21,7 @@ struct Shared {
   opa::ClientOptions opa;  // see opa_options()
   identity::Resolver& identities;
   const AddressGuard& guard;
+  OpaAddresses& opa_addresses;  // to be told of those found for OPA's name
   ConnectionLimits& limits;
   RecordSink& records;
   Metrics& metrics;
@@ -64,6 +65,7 @@ class Worker final : Connection::Owner {
   const Shared& shared_;
   net::Loop loop_;
   std::unique_ptr<net::NameResolver> names_;
+  std::unique_ptr<net::NameResolver> opa_names_;  // the same, watched
   std::optional<tls::ClientHelloParser> hellos_;
   std::unique_ptr<opa::Client> opa_;
   std::unique_ptr<UpstreamPool> upstreams_;

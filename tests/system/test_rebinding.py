@@ -255,12 +255,14 @@ decision := {"allow": true, "allowed_ips": ["0.0.0.0/0", "::/0"]}
 """
 
 
-def test_no_policy_opens_the_ports_of_warder_and_opa(world, dns, origins):
-    """The system chose the admin server's."""
+@pytest.mark.parametrize("opa_host", ["127.0.0.1", "opa.test"])
+def test_no_policy_opens_the_ports_of_warder_and_opa(world, dns, origins, opa_host):
+    """The system chose the admin server's, and where OPA listens may be for DNS to say."""
     opa = Opa(world, {}, name="open-opa", port=world.port())
     other = Origin(world.gate, "127.0.0.1", 8094, echo)
     assert opa.put_policy("open", OPEN_TO_ALL) == 200
-    warder = Warder(world, opa.url, admin="127.0.0.1:0", guard={"allow_loopback": True}, listen=["0.0.0.0:0"],
+    dns.zone["opa.test"] = ["127.0.0.1"]
+    warder = Warder(world, opa.url.replace("127.0.0.1", opa_host), admin="127.0.0.1:0", guard={"allow_loopback": True}, listen=["0.0.0.0:0"],
                     opa={"path": "/v1/data/open/decision"})
     try:
         started = warder.records.wait(lambda r: r.get("event") == "started", "that it started")

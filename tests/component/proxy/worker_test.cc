@@ -40,8 +40,9 @@ TEST_CASE_METHOD(LoopFixture, "A worker records every connection above the limit
   const auto taken = limits.take_connection(loopback.address);
   opa::ClientOptions opa;
   opa.address = *opa::parse_url("unix:///nowhere");
-  const proxy::Shared shared{config,  opa,       identities, guard,   limits,   records,
-                             metrics, revisions, gate,       denials, pseudonym};
+  proxy::OpaAddresses opa_addresses;
+  const proxy::Shared shared{config,  opa,     identities, guard, opa_addresses, limits,
+                             records, metrics, revisions,  gate,  denials,       pseudonym};
   auto worker = proxy::Worker::create(shared, {loopback});
   REQUIRE(worker);
   (*worker)->start();

@@ -243,5 +243,32 @@ TEST_CASE("Guard lets a policy open what is private inside of an IPv6 address") 
   CHECK_FALSE(opened("fd12::5efe:10.1.2.3", "10.0.0.0/8"));
 }
 
+TEST_CASE("Guard keeps everybody from where OPA's name was found to lead") {
+  OpaAddresses opa;
+  GuardOptions with = options();
+  with.allow_loopback = true;
+  with.opa = &opa;
+  const AddressGuard guard(with);
+  const std::vector<IpRange> everything{IpRange::parse("0.0.0.0/0").value(),
+                                        IpRange::parse("::/0").value()};
+  CHECK(guard.objection(ip("10.1.2.3"), 8181, everything).empty());
+  opa.found({ip("10.1.2.3"), ip("::ffff:10.1.2.4"), ip("2606:4700::1")}, 8181);
+  opa.found({ip("10.1.2.3"), ip("127.0.0.1")}, 8181);
+  for (const auto* address : {"10.1.2.3", "10.1.2.4", "2606:4700::1", "127.0.0.1",
+                              "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "::ffff:127.0.0.1"}) {
+    CAPTURE(address);
+    CHECK(guard.objection(ip(address), 8181, everything).find("policy server listens") !=
+          std::string::npos);
+    CHECK(guard.objection(ip(address), 443, everything).empty());
+  }
+  CHECK(guard.objection(ip("10.1.2.5"), 8181, everything).empty());
+  // Bounded: what was found longest ago is forgotten.
+  for (unsigned i = 0; i < 256; ++i) {
+    opa.found({IpAddress::v4({10, 9, 9, static_cast<std::uint8_t>(i)})}, 8181);
+  }
+  CHECK(guard.objection(ip("10.1.2.3"), 8181, everything).empty());
+  CHECK_FALSE(guard.objection(ip("10.9.9.0"), 8181, everything).empty());
+}
+
 }  // namespace
 }  // namespace warder::proxy
