@@ -154,6 +154,8 @@ Result<Contender> start_warder(const Site& site, const Opa& opa, bool reuse) {
                                     into_files(site, name), loopback(port)),
                         port);
   if (!made) return made;
+  // It accepts before OPA has answered its probe, and refuses until then.
+  std::this_thread::sleep_for(std::chrono::seconds(1));
   made->asks_opa = true;
   if (!reuse) made->origin_port = kDecidePort;
   return made;
