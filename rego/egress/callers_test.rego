@@ -237,6 +237,19 @@ test_several_points_are_told_in_one_sentence if {
 	)
 }
 
+test_only_what_is_missing_is_told if {
+	told(
+		{"path": "/usr/bin/curl", "uid": 1000, "assurance": "proven"}, [process({})],
+		"policy p lists /usr/bin/curl only with assurance proven, not observed",
+	)
+	listed_twice := {"p": {
+		"endpoints": [{"host": "a.example", "port": 443, "access": "read-only"}],
+		"binaries": [{"path": "/usr/bin/curl"}, {"path": "/usr/bin/curl", "uid": 1}],
+	}}
+	startswith(asked_by("/usr/bin/curl", [process({})], listed_twice).reason, "policy p limits /usr/bin/curl at a.example:443")
+	not contains(asked_by("/usr/bin/curl", [process({})], listed_twice).reason, "only with")
+}
+
 test_of_several_entries_one_is_enough if {
 	policy := {"p": {
 		"endpoints": [{"host": "a.example", "port": 443}],

@@ -199,7 +199,10 @@ test_an_ambiguous_caller_is_denied_whatever_it_is_called if {
 		asked_as("/usr/bin/git", "evil.example", 443, {"grade": "ambiguous", "detail": "two programs"}),
 		"the caller is unknown (ambiguous): two programs; no endpoint for evil.example:443",
 	)
-	not asked_as("/usr/bin/git", "api.example.com", 443, {"grade": "ambiguous"}).allow
+	denied(
+		asked_as("/usr/bin/git", "api.example.com", 443, {"grade": "ambiguous"}),
+		"the caller is unknown (ambiguous)",
+	)
 }
 
 test_a_suspect_caller_is_denied if {

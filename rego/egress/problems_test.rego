@@ -87,6 +87,7 @@ test_what_is_wrong_with_a_requirement_is_not_met if {
 	every required in [
 		[null, "require", "require is not a mapping"],
 		[["relays"], "require", "require is not a mapping"],
+		[[], "require", "require is not a mapping"],
 		[{"user": 1}, "require/user", "user is 1, not a requirement"],
 		[{"assurance": "sure"}, "require/assurance", "assurance is sure, not proven or observed"],
 		[{"relays": true}, "require/relays", "relays is true, not false"],
@@ -302,7 +303,8 @@ test_the_revision_of_an_index if {
 
 test_an_index_of_another_format if {
 	document := question("/usr/bin/curl", "a.example", 443)
-	other := object.union(index_of({"p": right}), {"format": 2})
+	wrong := {"p": object.union(right, {"x": 1, "binaries": [{"path": "/usr/bin/curl"}, {"path": "/x"}]})}
+	other := object.union(index_of(wrong), {"format": 2})
 	answer := egress.decision with input as document with data.egress_index as other with data.network_policies as {"p": right}
 	not answer.allow
 	answer.reason == "the index of the policies was built for another version of the policy package"

@@ -71,8 +71,8 @@ _near_entries contains problem if {
 	)
 }
 
-_as_text(value) := _few(value) if {
-	is_array(value)
+_as_text(value) := text if {
+	text := _few(value)
 } else := sprintf("%v", [value])
 
 _instead_of("sha256") := sprintf("%v", [input.sha256])
@@ -99,8 +99,8 @@ _listed_programs := "nobody" if {
 } else := _few(sort(_programs_of_policies))
 
 _programs_of_policies := {program |
-	some name in _matching_policies
-	some program in _facts[name].programs
+	some facts in _facts
+	some program in facts.programs
 }
 
 _starter := sprintf(" (started by %s)", [input.ancestors[0]]) if {
