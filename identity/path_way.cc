@@ -63,7 +63,8 @@ Result<PathWay> follow_path(int root, const std::string& path) {
     ahead.pop_back();
     if (auto step = take_step(root, name, way, ahead); !step) return fail(std::move(step.error()));
   }
-  if (way.file.empty()) way.file = "/";
+  // Not "=": g++ 12 warns of that when it optimises (its bug 105651).
+  if (way.file.empty()) way.file += '/';
   const auto fd = open_in_root(root, way.file);
   if (!fd) return fail(fd.error());
   const auto state = file_state(fd->get(), "", AT_EMPTY_PATH, way.file.c_str());
