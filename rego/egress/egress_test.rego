@@ -451,6 +451,7 @@ test_a_policy_can_require_proof if {
 	)
 	unmet({"assurance": "proven"}, {}, "requires assurance proven of the caller, which is observed")
 	unmet({"assurance": true}, {}, "requires assurance true of the caller, which is observed")
+	unmet({"assurance": "proven", "relays": false}, {}, "requires assurance proven of the caller, which is observed")
 	denied(
 		demanded({"assurance": "proven"}, "evil.example", {}),
 		"no endpoint for evil.example:443",

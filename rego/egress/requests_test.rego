@@ -150,7 +150,10 @@ test_rules_that_deny_win if {
 
 test_access_and_rules_must_both_hold if {
 	allowed(requested("both.example", "GET", "/a"))
-	not requested("both.example", "HEAD", "/a").allow
+	denied(
+		requested("both.example", "HEAD", "/a"),
+		"policy api has no rule that allows /usr/bin/curl at both.example:80 to HEAD /a",
+	)
 	not requested("both.example", "DELETE", "/a").allow
 	denied(requested("both.example", "POST", "/a"), concat("; ", [
 		"policy api gives /usr/bin/curl read-only access to both.example:80, which POST is not part of",
