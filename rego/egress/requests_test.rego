@@ -184,6 +184,7 @@ test_a_request_without_a_path_is_refused_where_rules_name_paths if {
 			refused_without(host, path, answer)
 		}
 	}
+	endswith(requested("rules.example", "GET", null).reason, "can be read in more than one way: how is not known")
 	not requested("rules.example", "GET", null).allow
 }
 
