@@ -163,7 +163,7 @@ def test_rotated_and_packed_files(logs):
 
 
 def test_torn_lines_foreign_lines_and_nonsense_are_counted(logs):
-    event = next(line for line in logs.raw if b'"Decision Log"' in line and b'"reason":"probe"' not in line)
+    event = next(line for line in logs.raw if b'"egress/decision"' in line and b'"reason":"probe"' not in line)
     noise = [b"plain text\n", b"\xff\xfe\n", b"{\"a\":\n", event[:200] + b"\n", b"x" * (1 << 21) + b"\n", b"\n"]
     shown = says("decisions", "query", "--json", "-", stdin=b"".join([*noise, event, event[:300]]))
     assert ids(objects(shown)) == [json.loads(event)["decision_id"]]
