@@ -38,6 +38,10 @@ Result<std::size_t> ByteSource::read_raw(std::span<char> out) {
     const ssize_t got = ::read(fd_.get(), out.data(), out.size());
     if (got >= 0) {
       const auto count = static_cast<std::size_t>(got);
+      if (cut_off_ || refilled(count)) {
+        cut_off_ = true;
+        return std::size_t{0};
+      }
       consumed_ += count;
       const std::size_t kept = std::min(count, kLast);
       last_.append(out.data() + count - kept, kept);
@@ -46,6 +50,17 @@ Result<std::size_t> ByteSource::read_raw(std::span<char> out) {
     }
     if (errno != EINTR) return fail(from_errno(errno, "read"));
   }
+}
+
+// Whether `count` bytes were read that don't follow those before: those are looked at again.
+bool ByteSource::refilled(std::size_t count) const {
+  if (count == 0 || last_.empty()) return false;
+  const off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
+  if (at < 0) return false;  // nobody cuts off a pipe
+  std::string before(last_.size(), '\0');
+  const auto where = at - static_cast<off_t>(count) - static_cast<off_t>(before.size());
+  const ssize_t got = ::pread(fd_.get(), before.data(), before.size(), where);
+  return got != static_cast<ssize_t>(before.size()) || before != last_;
 }
 
 void ByteSource::begin_inflate(std::span<const char> first) {

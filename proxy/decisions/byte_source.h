@@ -30,6 +30,9 @@ class ByteSource {
   [[nodiscard]] bool damaged() const { return damaged_; }
   // Of the descriptor's bytes, how many were read.
   [[nodiscard]] std::uint64_t consumed() const { return consumed_; }
+  // Whether the file was cut off below what was read of it, and filled again: what came next was
+  // not read, as after an end.
+  [[nodiscard]] bool cut_off() const { return cut_off_; }
   // The last of them, up to 256.
   [[nodiscard]] const std::string& last() const { return last_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -40,6 +43,7 @@ class ByteSource {
   };
 
   [[nodiscard]] Result<std::size_t> read_raw(std::span<char> out);
+  [[nodiscard]] bool refilled(std::size_t count) const;
   void begin_inflate(std::span<const char> first);
   [[nodiscard]] Result<std::size_t> read_inflated(std::span<char> out);
   [[nodiscard]] std::size_t fail_inflate();
@@ -47,6 +51,7 @@ class ByteSource {
   net::UniqueFd fd_;
   std::uint64_t consumed_ = 0;
   std::string last_;
+  bool cut_off_ = false;
   bool begun_ = false;
   bool damaged_ = false;
   bool over_ = false;       // gzip: nothing more will come

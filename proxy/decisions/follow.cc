@@ -55,6 +55,7 @@ bool Followed::renamed() const {
 }
 
 bool Followed::overwritten() const {
+  if (reader_->source().cut_off()) return true;
   const std::string& before = reader_->source().last();
   std::string now(before.size(), '\0');
   const auto end = began_at_ + static_cast<std::int64_t>(reader_->source().consumed());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,10 +22,12 @@ class Ids final : public ItemSink {
  public:
   bool on_item(const Item& item) override {
     ids_.emplace_back(item.event.text(Field::decision_id));
+    if (const auto act = std::exchange(then, nullptr)) act();
     return ids_.size() < limit;
   }
   [[nodiscard]] std::vector<std::string> take() { return std::exchange(ids_, {}); }
   std::size_t limit = 1000;
+  std::function<void()> then;  // once, while it is told of an item
 
  private:
   std::vector<std::string> ids_;
@@ -108,6 +111,15 @@ TEST_CASE_METHOD(FollowFixture,
   file.write(line(7) + "\n" + line(8) + "\n" + line(9) + "\n");
   CHECK(look(followed) == Texts{"7", "8", "9"});
   CHECK(counts.torn == 1);
+}
+
+TEST_CASE_METHOD(FollowFixture, "decisions: a file that is cut off while it is read") {
+  file.write(line(1) + "\n");
+  Followed followed(file.path(), true, prefilter, counts);
+  ids.then = [this] { file.write(line(2) + "\n" + line(3) + "\n"); };
+  CHECK(look(followed) == Texts{"1"});
+  CHECK(look(followed) == Texts{"2", "3"});
+  CHECK(counts.torn + counts.broken + counts.foreign == 0);
 }
 
 TEST_CASE_METHOD(FollowFixture, "decisions: a file that isn't there") {
