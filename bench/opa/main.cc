@@ -100,7 +100,7 @@ int run(bool quick, const std::string& rego) {
       fmt::print("|---|---|---|---|---|\n");
     }
     for (const std::size_t at_once : {std::size_t{1}, std::size_t{32}}) {
-      const std::size_t exchanges = (quick ? 200U : 5000U) * (at_once == 1 ? 1U : 4U);
+      const std::size_t exchanges = std::size_t{quick ? 200U : 5000U} * (at_once == 1 ? 1U : 4U);
       good = good && measure({opa.socket(), question(), at_once, exchanges});
     }
   }

@@ -43,7 +43,7 @@ WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 def page():
     pictures = "".join(f'<img src="/picture{i}.svg" onload="loaded()">' for i in range(RESOURCES))
     script = "let n = 0; function loaded() { if (++n == %d) document.title = 'all there'; }" % RESOURCES
-    return f"<html><head><title>not yet</title><script>{script}</script></head><body>{pictures}</body></html>"
+    return f"<html><head><link rel='icon' href='data:,'><title>not yet</title><script>{script}</script></head><body>{pictures}</body></html>"
 
 
 def site_files():
