@@ -193,7 +193,7 @@ void HttpClient::enqueue(HttpCall& call) {
 
 Result<std::string_view> HttpClient::token() {
   if (!token_file_) return std::string_view();
-  const Result<std::string_view> token = token_file_->token(loop_.now_ms());
+  Result<std::string_view> token = token_file_->token(loop_.now_ms());
   const bool bad = !token_file_->problem().empty();
   if (bad != token_bad_) {
     token_bad_ = bad;

@@ -181,7 +181,7 @@ bool ClientStream::prepare(SSL_CTX* context, const std::string& peer) {
 }
 
 std::string ClientStream::verdict() const {
-  const long verdict = SSL_get_verify_result(ssl_.get());
+  const auto verdict = SSL_get_verify_result(ssl_.get());
   std::string reason = openssl_reason();
   if (verdict == X509_V_OK) return "TLS: " + reason;
   return fmt::format("TLS: {}: {}", reason, X509_verify_cert_error_string(verdict));
