@@ -44,7 +44,7 @@ void add_extension(X509* certificate, int kind, const std::string& value) {
 }
 
 Certificate sign(EVP_PKEY* key, const std::string& names) {
-  constexpr long kDay = 86400;
+  constexpr int kDay = 86400;
   Certificate certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 1);
