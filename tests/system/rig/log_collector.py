@@ -3,8 +3,9 @@
 import gzip
 import http.server
 import json
-import socket
 import threading
+
+from .gate_server import GateServer
 
 
 class LogCollector:
@@ -14,7 +15,6 @@ class LogCollector:
         self.path = path
         path.touch()
         self._lock = threading.Lock()
-        port = world.port()
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,16 +28,10 @@ class LogCollector:
             def log_message(self, *_):
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler, bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = world.gate.socket()
-        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._server.server_bind()
-        self._server.server_activate()
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = GateServer(world, Handler)
         # Uploads are late on purpose: what is held back is what a killed OPA takes along.
         self.settings = [
-            f"services.collector.url=http://127.0.0.1:{port}",
+            f"services.collector.url={self._server.url}",
             "decision_logs.service=collector",
             "decision_logs.reporting.min_delay_seconds=1",
             "decision_logs.reporting.max_delay_seconds=1",
@@ -52,5 +46,4 @@ class LogCollector:
             return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()

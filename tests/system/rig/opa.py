@@ -5,11 +5,10 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
-import threading
 from pathlib import Path
 
+from .gate_server import GateServer
 from .lines import JsonLines
 from .waiting import DEADLINE, eventually, stop_process
 from .warder import REPOSITORY, UnixHttp, http_get
@@ -25,8 +24,6 @@ class BundleService:
 
     def __init__(self, world):
         self.content = b""
-        port = world.port()
-        self.url = f"http://127.0.0.1:{port}"
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,17 +38,11 @@ class BundleService:
             def log_message(self, *_):
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler, bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = world.gate.socket()
-        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._server.server_bind()
-        self._server.server_activate()
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = GateServer(world, Handler)
+        self.url = self._server.url
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
 def index_of(data):
