@@ -174,6 +174,7 @@ TunnelWatch::Next TunnelWatch::do_asking() {
 
 TunnelWatch::Next TunnelWatch::judge(opa::Decision decision) {
   services_.reauthorizer.saw_revision(decision.revision);
+  services_.revisions.saw_revision(decision.revision);
   services_.reauthorizer.answered(*this);
   tunnel_.subject.decision_id = decision.decision_id;
   if (!decision.allow) {
