@@ -41,22 +41,24 @@ std::size_t skip_ascii(std::string_view bytes, std::size_t i) {
 
 }  // namespace
 
-bool is_utf8(std::string_view bytes) {
+bool is_utf8(std::string_view bytes) { return utf8_prefix(bytes) == bytes.size(); }
+
+std::size_t utf8_prefix(std::string_view bytes) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
   std::size_t i = skip_ascii(bytes, 0);
   while (i < bytes.size()) {
     const Sequence sequence = sequence_of(at(i));
-    if (sequence.length == 0 || sequence.length > bytes.size() - i) return false;
+    if (sequence.length == 0 || sequence.length > bytes.size() - i) return i;
     if (sequence.length > 1 && (at(i + 1) < sequence.low || at(i + 1) > sequence.high)) {
-      return false;
+      return i;
     }
     for (std::size_t k = 2; k < sequence.length; ++k) {
-      if ((at(i + k) & 0xC0) != 0x80) return false;
+      if ((at(i + k) & 0xC0) != 0x80) return i;
     }
     i += sequence.length;
     if (sequence.length == 1) i = skip_ascii(bytes, i);
   }
-  return true;
+  return i;
 }
 
 }  // namespace warder

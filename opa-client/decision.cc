@@ -5,6 +5,7 @@
 #include <rapidjson/writer.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <utility>
 
@@ -134,25 +135,38 @@ std::optional<Error> read_result(const Value& result, Decision& decision) {
   return store(read_bool(result, "allow"), decision.allow);
 }
 
-Result<rapidjson::Document> parse_object(std::string_view body) {
-  Result<rapidjson::Document> answer = parse_json(body);
-  if (answer && !answer->IsObject()) {
-    return fail(Errc::opa_bad_answer, "the answer is not an object");
+// An answer while it is read. The usual one takes nothing from the heap.
+class ParsedAnswer {
+ public:
+  ParsedAnswer() = default;
+  ParsedAnswer(const ParsedAnswer&) = delete;
+  ParsedAnswer& operator=(const ParsedAnswer&) = delete;
+
+  Result<void> parse(std::string_view body) {
+    if (auto parsed = parse_json(body, document_); !parsed) return parsed;
+    if (!document_.IsObject()) return fail(Errc::opa_bad_answer, "the answer is not an object");
+    return {};
   }
-  return answer;
-}
+  [[nodiscard]] const Value& object() const { return document_; }
+
+ private:
+  static constexpr std::size_t kBytes = 4096;
+  std::array<char, kBytes> bytes_;
+  rapidjson::MemoryPoolAllocator<> pool_{bytes_.data(), bytes_.size()};
+  rapidjson::Document document_{&pool_};
+};
 
 }  // namespace
 
 Result<Decision> parse_answer(std::string_view body) {
-  const Result<rapidjson::Document> answer = parse_object(body);
-  if (!answer) return fail(answer.error());
+  ParsedAnswer answer;
+  if (auto parsed = answer.parse(body); !parsed) return fail(std::move(parsed.error()));
 
   Decision decision;
-  if (auto error = store(read_decision_id(*answer), decision.decision_id)) {
+  if (auto error = store(read_decision_id(answer.object()), decision.decision_id)) {
     return fail(std::move(*error));
   }
-  const Value* result = find(*answer, "result");
+  const Value* result = find(answer.object(), "result");
   decision.undefined = result == nullptr;
   if (result != nullptr) {
     if (auto error = read_result(*result, decision)) return fail(std::move(*error));
@@ -161,10 +175,10 @@ Result<Decision> parse_answer(std::string_view body) {
 }
 
 Result<Document> parse_document(std::string_view body) {
-  const Result<rapidjson::Document> answer = parse_object(body);
-  if (!answer) return fail(answer.error());
+  ParsedAnswer answer;
+  if (auto parsed = answer.parse(body); !parsed) return fail(std::move(parsed.error()));
   Document document;
-  if (const Value* result = find(*answer, "result")) {
+  if (const Value* result = find(answer.object(), "result")) {
     rapidjson::StringBuffer text;
     rapidjson::Writer writer(text);
     // Fails only where there is no room for it.

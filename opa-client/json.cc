@@ -96,6 +96,10 @@ Result<void> check_bytes(std::string_view text, JsonLimits limits) {
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
     return fail(Errc::opa_not_json, "begins with a byte order mark");
   }
+  // Once for all of it: RapidJSON's own check looks at each character of each string.
+  if (const std::size_t good = utf8_prefix(text); good != text.size()) {
+    return fail(Errc::opa_not_json, fmt::format("not UTF-8 at byte {}", good));
+  }
   return {};
 }
 
@@ -146,8 +150,6 @@ struct Walk {
 Result<void> walk_json(std::span<char> text, JsonVisitor& visitor, JsonLimits limits) {
   const std::string_view whole(text.data(), text.size());
   if (auto checked = check_bytes(whole, limits); !checked) return checked;
-  // Once for all of it: RapidJSON's own check looks at each character of each string.
-  if (!is_utf8(whole)) return fail(Errc::opa_not_json, "not UTF-8");
   constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag;
   Walk walk{visitor, limits.depth};
@@ -165,21 +167,26 @@ Result<void> walk_json(std::span<char> text, JsonVisitor& visitor, JsonLimits li
 }
 
 Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits) {
-  if (auto checked = check_bytes(text, limits); !checked) return fail(std::move(checked.error()));
+  rapidjson::Document document;
+  if (auto parsed = parse_json(text, document, limits); !parsed) {
+    return fail(std::move(parsed.error()));
+  }
+  return document;
+}
+
+Result<void> parse_json(std::string_view text, rapidjson::Document& document, JsonLimits limits) {
+  if (auto checked = check_bytes(text, limits); !checked) return checked;
   if (deeper_than(text, limits.depth)) {
     return fail(Errc::opa_not_json, fmt::format("nested more than {} deep", limits.depth));
   }
   // Not kParseFullPrecisionFlag: it counts the leading zeros of 0 (undefined) at "0e-43", and the
   // last digit of a number decides nothing here.
-  constexpr unsigned kFlags =
-      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
-  rapidjson::Document document;
-  document.Parse<kFlags>(text.data(), text.size());
+  document.Parse<rapidjson::kParseIterativeFlag>(text.data(), text.size());
   if (document.HasParseError()) {
     return fail(not_json(document.GetParseError(), document.GetErrorOffset()));
   }
   if (auto error = check(document)) return fail(std::move(*error));
-  return document;
+  return {};
 }
 
 }  // namespace warder::opa

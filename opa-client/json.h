@@ -19,6 +19,9 @@ struct JsonLimits {
 // key twice in one object, no lone surrogates, nothing but blanks after the document. The document
 // owns all it holds. Errors: opa_too_large, opa_not_json; `detail` names the byte or the key.
 [[nodiscard]] Result<rapidjson::Document> parse_json(std::string_view text, JsonLimits limits = {});
+// The same into a document whose memory is somewhere else; after an error it holds anything.
+[[nodiscard]] Result<void> parse_json(std::string_view text, rapidjson::Document& document,
+                                      JsonLimits limits = {});
 
 // Gets a document in its order, token by token. False ends the walk. Texts are views into the bytes
 // that are walked. A number comes as it is written, and may be of any size.

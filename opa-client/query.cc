@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstring>
 #include <string_view>
 
 #include "net/utf8.h"
@@ -13,7 +14,31 @@
 namespace warder::opa {
 namespace {
 
-using Writer = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
+// RapidJSON's, with a short way for what is written as it is: it decodes and looks at each
+// character alone, and nearly all of a document is such text.
+class Writer
+    : public rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>> {
+ public:
+  using rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>::Writer;
+
+  // Of printable ASCII without quotation marks and backslashes (RFC 8259, section 7).
+  void plain(std::string_view text) {
+    Prefix(rapidjson::kStringType);
+    char* const at = os_->Push(text.size() + 2);
+    at[0] = '"';
+    std::memcpy(at + 1, text.data(), text.size());
+    at[text.size() + 1] = '"';
+  }
+};
+
+bool is_plain(std::string_view text) {
+  unsigned char odd = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    odd |= static_cast<unsigned char>(byte < 0x20 || byte > 0x7E || byte == '"' || byte == '\\');
+  }
+  return odd == 0;
+}
 
 std::string hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -48,11 +73,10 @@ class DocumentWriter {
   void passing_string(std::string_view key, const std::string& value) { string(key, value); }
   void string(std::string_view key, const std::string& value) {
     name(key);
-    // RapidJSON's Writer stops in the middle of the document at a byte that is not UTF-8.
-    if (is_utf8(value)) return text(value);
+    if (text(value)) return;
     writer_.Null();
     name(std::string(key) + "_hex");
-    text(hex(value));
+    writer_.plain(hex(value));
   }
   void optional_string(std::string_view key, const std::optional<std::string>& value) {
     if (value) return string(key, *value);
@@ -85,9 +109,7 @@ class DocumentWriter {
     bool all_text = true;
     begin_array(key, values.size());
     for (const std::string& value : values) {
-      if (is_utf8(value)) {
-        text(value);
-      } else {
+      if (!text(value)) {
         writer_.Null();
         all_text = false;
       }
@@ -103,16 +125,22 @@ class DocumentWriter {
       if (is_utf8(value)) {
         writer_.Null();
       } else {
-        text(hex(value));
+        writer_.plain(hex(value));
       }
     }
     end_array();
   }
-  void name(std::string_view key) {
-    writer_.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-  }
-  void text(std::string_view value) {
+  void name(std::string_view key) { writer_.plain(key); }
+  // False, and nothing written, where it is not UTF-8: RapidJSON's Writer would stop in the middle
+  // of the document.
+  bool text(std::string_view value) {
+    if (is_plain(value)) {
+      writer_.plain(value);
+      return true;
+    }
+    if (!is_utf8(value)) return false;
     writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+    return true;
   }
 
   Writer writer_;
@@ -256,11 +284,12 @@ void write_caller(Out& out, const Query& query) {
 }
 
 constexpr std::size_t kUsualKey = 1024;  // bytes
+constexpr std::size_t kUsualDocument = 2048;
 
 }  // namespace
 
 std::string to_json(const Query& query) {
-  rapidjson::StringBuffer buffer;
+  rapidjson::StringBuffer buffer(nullptr, kUsualDocument);
   DocumentWriter out(buffer);
   out.begin_object();
   out.begin_object("input");

@@ -33,8 +33,7 @@ void add_token(std::string& head, std::string_view token) {
 
 // No Accept-Encoding: OPA would add a buffering writer for a tiny answer.
 RequestMaker::RequestMaker(const ClientOptions& options)
-    : common_(fmt::format("Host: {}\r\nUser-Agent: warder\r\nAccept: application/json\r\n",
-                          options.address.host_header)) {
+    : common_(fmt::format("Host: {}\r\nUser-Agent: warder\r\n", options.address.host_header)) {
   post_ = fmt::format("POST {} HTTP/1.1\r\n{}Content-Type: application/json\r\n", options.path,
                       common_);
 }

@@ -9,13 +9,12 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
-#include <vector>
 
 #include "net/socket.h"
 
 namespace warder::bench {
 
-OpaServer::OpaServer(const std::string& rego, const std::string& directory)
+OpaServer::OpaServer(const std::vector<std::string>& policies, const std::string& directory)
     : socket_(directory + "/opa.sock") {
   std::vector<std::string> words{"opa",
                                  "run",
@@ -23,8 +22,8 @@ OpaServer::OpaServer(const std::string& rego, const std::string& directory)
                                  "--disable-telemetry",
                                  "--addr=unix://" + socket_,
                                  "--set",
-                                 "decision_logs.console=true",
-                                 rego};
+                                 "decision_logs.console=true"};
+  words.insert(words.end(), policies.begin(), policies.end());
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());

@@ -3,15 +3,15 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace warder::bench {
 
-// `opa run --server` on a unix socket with the bundled policy; its console decision log goes to
-// /dev/null.
+// `opa run --server` on a unix socket; its console decision log goes to /dev/null.
 class OpaServer {
  public:
-  // `rego` is the folder of the policy package; `directory` is for the socket.
-  OpaServer(const std::string& rego, const std::string& directory);
+  // `policies`: folders to load; `directory` is for the socket.
+  OpaServer(const std::vector<std::string>& policies, const std::string& directory);
   ~OpaServer();
   OpaServer(const OpaServer&) = delete;
   OpaServer& operator=(const OpaServer&) = delete;

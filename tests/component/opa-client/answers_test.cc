@@ -30,8 +30,7 @@ TEST_CASE_METHOD(ClientFixture, "client: a question and its answer", "[opa]") {
   REQUIRE(server->requests.size() == 1);
   CHECK(server->requests[0] ==
         "POST /v1/data/a/b HTTP/1.1\r\nHost: " + server->address().host_header +
-            "\r\nUser-Agent: warder\r\nAccept: application/json\r\n"
-            "Content-Type: application/json\r\nContent-Length: " +
+            "\r\nUser-Agent: warder\r\nContent-Type: application/json\r\nContent-Length: " +
             std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
@@ -45,8 +44,7 @@ TEST_CASE_METHOD(ClientFixture, "client: a document is read by GET", "[opa]") {
   CHECK((*asked->result)->result == "[\"/usr/bin/curl\",\"\xE2\x82\xAC\"]");
   CHECK(server->requests.back() ==
         "GET /v1/data/egress/binaries HTTP/1.1\r\nHost: " + server->address().host_header +
-            "\r\nUser-Agent: warder\r\n"
-            "Accept: application/json\r\n\r\n");
+            "\r\nUser-Agent: warder\r\n\r\n");
 
   server->on_request = [](Peer& peer) { peer.send(response("{}")); };
   const auto undefined = read("/health");

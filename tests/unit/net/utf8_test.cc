@@ -38,6 +38,8 @@ TEST_CASE("utf-8: RFC 3629", "[net]") {
     INFO(wrong);
     CHECK_FALSE(is_utf8(wrong));
   }
+  CHECK(utf8_prefix("12345678\xC3\xA9\xC3"sv) == 10);
+  CHECK(utf8_prefix("\xC3\xA9"sv) == 2);
 }
 
 }  // namespace

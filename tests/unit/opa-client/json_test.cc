@@ -59,6 +59,12 @@ TEST_CASE("json: what is not one strict document is refused", "[opa]") {
   }
 }
 
+TEST_CASE("json: the byte that is not UTF-8 is told", "[opa]") {
+  const auto document = parse_json("{\"a\":\"\xC3\xA9\xFF\"}");
+  REQUIRE_FALSE(document);
+  CHECK(document.error().detail == "not UTF-8 at byte 8");
+}
+
 TEST_CASE("json: no key twice in one object, at any depth", "[opa]") {
   CHECK(code_of(R"({"a":1,"a":1})") == Errc::opa_not_json);
   CHECK(code_of(R"({"a":1,"b":2,"\u0061":3})") == Errc::opa_not_json);
