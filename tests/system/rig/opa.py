@@ -59,18 +59,21 @@ class Opa:
     by itself, with `bundle` it gets both as a bundle of that revision and asks for another one each second.
     `settings` are more of OPA's own, as its --set takes them. With `kept_safe` it has the configuration that
     the repository ships for OPA, with `indexed` its data is the policies' index alone. With `log` a file, its
-    log goes there and can't be looked at."""
+    log goes there and can't be looked at. With `tls` (files of an Authority's) it speaks https on `port`.
+    `words` are more of OPA's own arguments."""
 
     def __init__(self, world, policies, name="opa", port=None, *, revision=None, watch=False, bundle=False,
-                 settings=(), kept_safe=False, indexed=False, log=subprocess.PIPE):
+                 settings=(), kept_safe=False, indexed=False, log=subprocess.PIPE, tls=None, words=()):
         self.world = world
         self.socket = world.secret / f"{name}.sock"
         self._unix_url = f"unix://{self.socket}"
         self._addresses = ["--addr", self._unix_url]
         self.url = self._unix_url
         if port:
-            self.url = f"http://127.0.0.1:{port}"
+            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
             self._addresses += ["--addr", self.url]
+        if tls:
+            self._addresses += ["--tls-cert-file", tls.certificate, "--tls-private-key-file", tls.key]
         self._data = world.work / f"{name}-data"
         self._data.mkdir(exist_ok=True)
         self._bundle = BundleService(world) if bundle else None
@@ -79,6 +82,7 @@ class Opa:
         self._settings += [word for setting in settings for word in ("--set", setting)]
         self._indexed = indexed
         self._log = log
+        self._words = words
         self.set_policies(policies, revision)
         self.start()
 
@@ -122,7 +126,7 @@ class Opa:
         self.process = subprocess.Popen(
             self.world.gate.command(
                 "opa", "run", "--server", *self._addresses, "--disable-telemetry", "--log-format", "json",
-                *self._settings, *self._policy(),
+                *self._settings, *self._words, *self._policy(),
             ),
             stdout=subprocess.DEVNULL,
             stderr=self._log,

@@ -246,7 +246,7 @@ class Warder:
 
     def tunnels_left(self):
         """Connections other than those kept open to OPA."""
-        opa = re.fullmatch(r"http://(?:127\.0\.0\.1|opa\.test):(\d+)", self.config["opa"]["url"])
+        opa = re.fullmatch(r"https?://[^/]*:(\d+)", self.config["opa"]["url"])
         kept = f"0100007F:{int(opa[1]):04X}" if opa else None
         return [pair for pair in self.connections() if pair[1] != kept]
 
