@@ -11,7 +11,7 @@
 #include "net/lookup.h"
 #include "net/loop.h"
 #include "net/result.h"
-#include "net/tls/client_stream.h"
+#include "net/tls/renewable_context.h"
 #include "opa-client/decision.h"
 #include "opa-client/query.h"
 
@@ -65,8 +65,8 @@ struct ClientOptions {
   Address address{};
   // For an address that needs one; outlives the client.
   net::NameResolver* names = nullptr;
-  std::shared_ptr<const tls::ClientContext> tls{};  // likewise
-  std::string token_file{};                         // empty: no Authorization
+  std::shared_ptr<tls::RenewableContext> tls{};  // likewise; somebody else has it look
+  std::string token_file{};                      // empty: no Authorization
   std::string path = "/v1/data/egress/decision";
   std::chrono::milliseconds timeout{500};  // of the whole call, queueing included
   std::size_t max_connections = 16;

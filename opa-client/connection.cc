@@ -73,7 +73,7 @@ Result<void> Connection::connect_next() {
 Result<std::unique_ptr<net::ByteStream>> Connection::open_stream() {
   if (!options_.address.tls) return open_plain(*this);
   return tls::open_client_stream(
-      loop_, *options_.tls, options_.address.tls_peer,
+      loop_, options_.tls->current(), options_.address.tls_peer,
       [this](net::ByteStream::Listener& listener) { return open_plain(listener); }, *this);
 }
 

@@ -22,12 +22,6 @@ bool is_token_byte(char c) {
          std::string_view("-._~+/=").find(c) != std::string_view::npos;
 }
 
-bool same(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
-         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec &&
-         a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
-}
-
 }  // namespace
 
 TokenFile::TokenFile(std::string path) : path_(std::move(path)) {}
@@ -48,13 +42,13 @@ void TokenFile::look(std::uint64_t now_ms) {
     problem_ = describe(from_errno(errno, path_));
     return;
   }
-  if (!looked_ || !problem_.empty() || !same(now, seen_)) {
+  if (!looked_ || !problem_.empty() || net::FileStamp(now) != seen_) {
     std::string token;
     problem_ = read(now, token);
     if (problem_.empty()) token_ = std::move(token);
   }
   looked_ = true;
-  seen_ = now;
+  seen_ = net::FileStamp(now);
   if (problem_.empty()) good_at_ms_ = now_ms;
 }
 

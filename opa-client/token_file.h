@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/file_stamp.h"
 #include "net/result.h"
 
 namespace warder::opa {
@@ -36,7 +37,7 @@ class TokenFile {
   const std::string path_;
   std::string token_;
   std::string problem_;
-  struct stat seen_ {};
+  net::FileStamp seen_;
   bool looked_ = false;
   std::uint64_t looked_at_ms_ = 0;
   std::uint64_t good_at_ms_ = 0;

@@ -9,7 +9,9 @@
 #include <iterator>
 #include <string_view>
 
+#include "opa-client/client.h"
 #include "proxy/config_keys.h"
+#include "proxy/config_values.h"
 #include "proxy/text_escape.h"
 
 namespace warder::proxy {
@@ -206,6 +208,19 @@ std::optional<std::string> file_of(const Overrides& overrides) {
   return std::nullopt;
 }
 
+// Whoever reads along could ask as Warder does.
+void warn_of_plain_token(Config& config) {
+  const auto address = opa::parse_url(config.opa.url);
+  if (config.opa.token_file.empty() || !address || address->tls ||
+      address->kind == opa::Address::Kind::unix_socket) {
+    return;
+  }
+  if (address->name.empty() && is_loopback(address->endpoint.address)) return;
+  config.warnings.push_back(
+      fmt::format("the bearer token of opa.token_file goes to {} in plain text: use https",
+                  visible(config.opa.url)));
+}
+
 }  // namespace
 
 Result<Config> load_config(const Overrides& overrides) {
@@ -224,6 +239,7 @@ Result<Config> load_config(const Overrides& overrides) {
         one && values.size() != 1 ? "must be given once" : key->set(config, values);
     if (!problem.empty()) return fail(bad(flag, key->name, problem));
   }
+  warn_of_plain_token(config);
   return config;
 }
 

@@ -40,12 +40,6 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-bool is_loopback(const net::IpAddress& address) {
-  const net::IpAddress plain = address.unmapped();
-  if (plain.is_v4()) return plain.bytes()[0] == 127;
-  return plain == net::IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-}
-
 struct SandboxKind {
   std::string_view name;
   SandboxSpec::Kind kind;
@@ -77,6 +71,12 @@ bool is_path_byte(char byte) {
 }
 
 }  // namespace
+
+bool is_loopback(const net::IpAddress& address) {
+  const net::IpAddress plain = address.unmapped();
+  if (plain.is_v4()) return plain.bytes()[0] == 127;
+  return plain == net::IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+}
 
 std::string read_size(std::string_view text, Range<std::size_t> range, std::size_t& out) {
   const auto value = number<std::size_t>(text);

@@ -55,6 +55,9 @@ struct Range {
 // "" or "address:port".
 [[nodiscard]] std::string read_dns_server(std::string_view text, std::string& out);
 
+// Nobody between here and there can read along.
+[[nodiscard]] bool is_loopback(const net::IpAddress& address);
+
 // The same values as text that the readers take.
 [[nodiscard]] std::string show(std::chrono::milliseconds value);
 [[nodiscard]] std::string show(bool value);

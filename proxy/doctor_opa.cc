@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/config_values.h"
 #include "proxy/doctor_checks.h"
 
 namespace warder::proxy::doctor {
@@ -40,18 +41,13 @@ std::optional<int> try_writing(const opa::Address& address) {
   return answer ? std::optional(answer->status) : std::nullopt;
 }
 
-bool loopback(const net::IpAddress& address) {
-  const net::IpAddress plain = address.unmapped();
-  return plain.is_v4() ? plain.bytes()[0] == 127 : plain.text() == "::1";
-}
-
 void judge_for(const Config& config, const opa::Address& address, const SandboxProcess& sandbox,
                Findings& out) {
   std::optional<int> status;
   const Result<void> tried =
       inside_network(config.identity.proc, sandbox.pid, [&] { status = try_writing(address); });
   if (!tried && sandbox.shares_network) status = 400;
-  const bool out_of_reach = tried ? !status : loopback(address.endpoint.address) && !status;
+  const bool out_of_reach = tried ? !status : is_loopback(address.endpoint.address) && !status;
   if (out_of_reach) {
     out.push_back({Health::ok,
                    "opa_write",
@@ -91,7 +87,7 @@ void check_tcp(const Config& config, const opa::Address& address,
   }
   for (const SandboxProcess& sandbox : sandboxes) judge_for(config, address, sandbox, out);
   if (!sandboxes.empty()) return;
-  const bool far = config.identity.discover && loopback(address.endpoint.address);
+  const bool far = config.identity.discover && is_loopback(address.endpoint.address);
   out.push_back(
       {far ? Health::warning : Health::failed, "opa_write",
        fmt::format("every program that reaches {} can rewrite the policy", config.opa.url),

@@ -10,7 +10,8 @@ Result<opa::ClientOptions> opa_options(const Config::Opa& config) {
   if (!address) return fail(std::move(address.error()));
   options.address = std::move(*address);
   if (options.address.tls) {
-    auto context = tls::ClientContext::create({config.ca_file, config.cert_file, config.key_file});
+    auto context =
+        tls::RenewableContext::create({config.ca_file, config.cert_file, config.key_file});
     if (!context) return fail(std::move(context.error()));
     options.tls = std::move(*context);
   }

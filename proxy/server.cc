@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "proxy/connection_limits.h"
 #include "proxy/identity_options.h"
 #include "proxy/metrics.h"
+#include "proxy/opa_certificates.h"
 #include "proxy/opa_options.h"
 #include "proxy/policy_names.h"
 #include "proxy/readiness.h"
@@ -58,6 +60,7 @@ class Server {
     readiness_->set_listening(true);
     names_->start();
     readiness_->start();
+    if (certificates_) certificates_->start();
     loop_.run();
     workers_.clear();
     admin_.reset();
@@ -105,6 +108,7 @@ class Server {
     opa_names_ = watched(*resolver_, opa_addresses_, options.address.endpoint.port);
     options.names = opa_names_.get();
     options.max_connections = 2;  // for the probes, and the policy's names
+    if (options.tls) certificates_.emplace(loop_, options.tls, records_);
     opa_ = opa::make_client(loop_, std::move(options));
     return {};
   }
@@ -261,6 +265,7 @@ class Server {
   std::unique_ptr<net::NameResolver> resolver_;   // of OPA's own name
   std::unique_ptr<net::NameResolver> opa_names_;  // the same, watched
   std::unique_ptr<opa::Client> opa_;
+  std::optional<OpaCertificates> certificates_;
   std::unique_ptr<PolicyNames> names_;
   std::unique_ptr<Readiness> readiness_;
   std::unique_ptr<AdminServer> admin_;

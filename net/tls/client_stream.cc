@@ -8,9 +8,13 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <mutex>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "net/address.h"
 #include "net/timer.h"
@@ -23,12 +27,26 @@ constexpr std::size_t kPiece = 16384;  // the largest record's content (RFC 8446
 struct FreeContext {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
-struct FreeSession {
-  void operator()(SSL* session) const { SSL_free(session); }
+struct FreeStream {
+  void operator()(SSL* stream) const { SSL_free(stream); }
 };
+struct FreeSession {
+  void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+};
+using Session = std::unique_ptr<SSL_SESSION, FreeSession>;
 
-// What OpenSSL said last. Empties its queue of this thread.
+// More than one server's connections of one worker that end together.
+constexpr std::size_t kMostSessions = 64;
+
+constexpr int kOwner = 0;  // the index that SSL_set_app_data uses
+
+// What OpenSSL said last, or the error of the system that began it. Empties its queue of this
+// thread.
 std::string openssl_reason() {
+  if (const auto first = ERR_peek_error(); ERR_SYSTEM_ERROR(first)) {
+    ERR_clear_error();
+    return std::generic_category().message(ERR_GET_REASON(first));
+  }
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());
   ERR_clear_error();
   return reason == nullptr ? "unknown error" : reason;
@@ -65,40 +83,42 @@ Result<void> load(SSL_CTX* context, const ClientFiles& files) {
 
 struct ClientContext::State {
   std::unique_ptr<SSL_CTX, FreeContext> context;
+
+  // A session is of the peer that proved itself in it, and is taken up once (RFC 8446 section C.4).
+  void keep(const std::string& peer, Session session) {
+    const std::lock_guard lock(mutex);
+    if (sessions.size() == kMostSessions) sessions.erase(sessions.begin());
+    sessions.emplace_back(peer, std::move(session));
+  }
+  Session take(const std::string& peer) {
+    const std::lock_guard lock(mutex);
+    const auto found = std::find_if(sessions.rbegin(), sessions.rend(),
+                                    [&](const auto& kept) { return kept.first == peer; });
+    if (found == sessions.rend()) return nullptr;
+    Session session = std::move(found->second);
+    sessions.erase(std::next(found).base());
+    return session;
+  }
+
+  std::mutex mutex;                                       // guards what follows
+  std::vector<std::pair<std::string, Session>> sessions;  // by peer, the oldest first
 };
 
 ClientContext::ClientContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ClientContext::~ClientContext() = default;
 
-Result<std::shared_ptr<const ClientContext>> ClientContext::create(const ClientFiles& files) {
-  ERR_clear_error();
-  auto state = std::make_unique<State>();
-  state->context.reset(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX* const context = state->context.get();
-  if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
-    return fail(Errc::system, "OpenSSL: " + openssl_reason());
-  }
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
-  // write() goes on where it was with other bytes than it was tried with.
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_RELEASE_BUFFERS);
-  if (Result<void> loaded = load(context, files); !loaded) return fail(std::move(loaded.error()));
-  return std::shared_ptr<const ClientContext>(new ClientContext(std::move(state)));
-}
-
 // OpenSSL reads and writes memory; this moves the bytes between there and the stream below.
 class ClientStream final : public net::ByteStream, private net::ByteStream::Listener {
  public:
   static Result<std::unique_ptr<net::ByteStream>> open(net::Loop& loop,
-                                                       const ClientContext& context,
+                                                       std::shared_ptr<const ClientContext> context,
                                                        const std::string& peer,
                                                        const OpenStream& open_below,
                                                        net::ByteStream::Listener& listener) {
     ERR_clear_error();
-    std::unique_ptr<ClientStream> stream(new ClientStream(loop, listener));
-    if (!stream->prepare(context.state_->context.get(), peer)) {
+    std::unique_ptr<ClientStream> stream(
+        new ClientStream(loop, std::move(context), peer, listener));
+    if (!stream->prepare()) {
       return fail(Errc::system, "OpenSSL: " + openssl_reason());
     }
     auto below = open_below(*stream);
@@ -120,11 +140,19 @@ class ClientStream final : public net::ByteStream, private net::ByteStream::List
   [[nodiscard]] Result<net::Transfer> write(std::span<const char> bytes) override;
 
  private:
+  friend class ClientContext;
   enum class State { connecting, shaking_hands, open, failed };
 
-  ClientStream(net::Loop& loop, net::ByteStream::Listener& listener)
-      : listener_(listener), again_(loop, [this] { on_stream_ready({.readable = true}); }) {}
-  [[nodiscard]] bool prepare(SSL_CTX* context, const std::string& peer);
+  ClientStream(net::Loop& loop, std::shared_ptr<const ClientContext> context, std::string peer,
+               net::ByteStream::Listener& listener)
+      : context_(std::move(context)),
+        peer_(std::move(peer)),
+        listener_(listener),
+        again_(loop, [this] { on_stream_ready({.readable = true}); }) {}
+  [[nodiscard]] bool prepare();
+  // OpenSSL's, inside its functions.
+  static int keep_session(SSL* ssl, SSL_SESSION* session);
+  [[nodiscard]] bool expect_peer();
 
   void on_stream_ready(net::Readiness readiness) override;
   void connected();
@@ -141,8 +169,10 @@ class ClientStream final : public net::ByteStream, private net::ByteStream::List
   }
   [[nodiscard]] std::string verdict() const;
 
+  const std::shared_ptr<const ClientContext> context_;
+  const std::string peer_;
   net::ByteStream::Listener& listener_;
-  std::unique_ptr<SSL, FreeSession> ssl_;
+  std::unique_ptr<SSL, FreeStream> ssl_;
   BIO* input_ = nullptr;   // the session's
   BIO* output_ = nullptr;  // likewise
   std::unique_ptr<net::ByteStream> below_;
@@ -153,8 +183,29 @@ class ClientStream final : public net::ByteStream, private net::ByteStream::List
   net::Timer again_;
 };
 
-bool ClientStream::prepare(SSL_CTX* context, const std::string& peer) {
-  ssl_.reset(SSL_new(context));
+Result<std::shared_ptr<const ClientContext>> ClientContext::create(const ClientFiles& files) {
+  ERR_clear_error();
+  auto state = std::make_unique<State>();
+  state->context.reset(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* const context = state->context.get();
+  if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
+    return fail(Errc::system, "OpenSSL: " + openssl_reason());
+  }
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, ClientStream::keep_session);
+  // write() goes on where it was with other bytes than it was tried with.
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+  if (Result<void> loaded = load(context, files); !loaded) return fail(std::move(loaded.error()));
+  return std::shared_ptr<const ClientContext>(new ClientContext(std::move(state)));
+}
+
+bool ClientStream::prepare() {
+  ClientContext::State& shared = *context_->state_;
+  ssl_.reset(SSL_new(shared.context.get()));
   if (!ssl_) return false;
   input_ = BIO_new(BIO_s_mem());
   output_ = BIO_new(BIO_s_mem());
@@ -166,16 +217,33 @@ bool ClientStream::prepare(SSL_CTX* context, const std::string& peer) {
   BIO_set_mem_eof_return(input_, -1);  // empty is not the end
   SSL_set_bio(ssl_.get(), input_, output_);
   SSL_set_connect_state(ssl_.get());
+  SSL_set_ex_data(ssl_.get(), kOwner, this);
+  if (const Session session = shared.take(peer_)) {
+    if (SSL_set_session(ssl_.get(), session.get()) != 1) return false;
+  }
+  return expect_peer();
+}
+
+int ClientStream::keep_session(SSL* ssl, SSL_SESSION* session) {
+  const auto* stream = static_cast<const ClientStream*>(SSL_get_ex_data(ssl, kOwner));
+  // Of its own copy: with a connection that ends without close_notify its session is given up.
+  if (Session copy(SSL_SESSION_dup(session)); copy) {
+    stream->context_->state_->keep(stream->peer_, std::move(copy));
+  }
+  return 0;
+}
+
+bool ClientStream::expect_peer() {
   X509_VERIFY_PARAM* const expected = SSL_get0_param(ssl_.get());
   X509_VERIFY_PARAM_set_hostflags(
       expected, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   // server_name is for names only (RFC 6066 section 3).
-  if (net::IpAddress::parse(peer)) {
-    return X509_VERIFY_PARAM_set1_ip_asc(expected, peer.c_str()) == 1;
+  if (net::IpAddress::parse(peer_)) {
+    return X509_VERIFY_PARAM_set1_ip_asc(expected, peer_.c_str()) == 1;
   }
   // SSL_set_tlsext_host_name is a macro with a cast.
-  std::string name = peer;
-  return X509_VERIFY_PARAM_set1_host(expected, peer.c_str(), peer.size()) == 1 &&
+  std::string name = peer_;
+  return X509_VERIFY_PARAM_set1_host(expected, peer_.c_str(), peer_.size()) == 1 &&
          SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                   name.data()) == 1;
 }
@@ -223,9 +291,10 @@ void ClientStream::shake_hands() {
     if (why != SSL_ERROR_WANT_READ) {
       return fail_connecting({Errc::not_permitted, 0, std::move(reason)});
     }
-    if (!sent) return fail_connecting(sent.error());
+    // Why nothing more can be sent may have come before the end.
     const Result<net::Transfer> got = fill();
     if (!got) return fail_connecting(got.error());
+    if (!sent && got->bytes == 0) return fail_connecting(sent.error());
     if (got->end) {
       return fail_connecting(
           {Errc::closed_by_peer, 0, "TLS: closed in the middle of the handshake"});
@@ -301,10 +370,12 @@ Result<net::Transfer> ClientStream::read(std::span<char> into) {
       case SSL_ERROR_ZERO_RETURN: return net::Transfer{.end = true};
       default: return fail(Errc::bad_response, verdict());
     }
-    // An answer to a message of the handshake, such as a new key.
-    if (Result<void> sent = flush(); !sent) return fail(std::move(sent.error()));
+    // An answer to a message of the handshake, such as a new key. Why it can't be sent may have
+    // come before the end.
+    const Result<void> sent = flush();
     const Result<net::Transfer> got = fill();
     if (!got) return fail(got.error());
+    if (!sent && got->bytes == 0) return fail(sent.error());
     if (got->would_block) return net::Transfer{.would_block = true};
     if (got->end) return fail(Errc::closed_by_peer, "TLS: ended without close_notify");
   }
@@ -323,12 +394,10 @@ Result<net::Transfer> ClientStream::write(std::span<const char> bytes) {
   return net::Transfer{.bytes = count};
 }
 
-Result<std::unique_ptr<net::ByteStream>> open_client_stream(net::Loop& loop,
-                                                            const ClientContext& context,
-                                                            const std::string& peer,
-                                                            const OpenStream& open,
-                                                            net::ByteStream::Listener& listener) {
-  return ClientStream::open(loop, context, peer, open, listener);
+Result<std::unique_ptr<net::ByteStream>> open_client_stream(
+    net::Loop& loop, std::shared_ptr<const ClientContext> context, const std::string& peer,
+    const OpenStream& open, net::ByteStream::Listener& listener) {
+  return ClientStream::open(loop, std::move(context), peer, open, listener);
 }
 
 }  // namespace warder::tls

@@ -17,7 +17,8 @@ struct ClientFiles {
   std::string key_file;   // without a pass phrase; empty: it is in cert_file
 };
 
-// What all sessions to one kind of server share. TLS 1.2 or newer. Any thread may open streams
+// What all streams to one kind of server share, the sessions that can be taken up again included:
+// then neither side shows a certificate once more. TLS 1.2 or newer. Any thread may open streams
 // with it.
 class ClientContext {
  public:
@@ -37,12 +38,12 @@ class ClientContext {
 // TLS over a stream that begins to connect. `open` makes that one, for the listener it is given;
 // its error is handed on. The certificate must be good for `peer`: a DNS name, or an IP address as
 // text (RFC 9525; a common name counts for nothing). connect_result() is known when the handshake
-// is over. An end without close_notify is an error of read(): closed_by_peer. `loop`, `context`
-// and `listener` outlive the stream.
+// is over. An end without close_notify is an error of read(): closed_by_peer. `loop` and `listener`
+// outlive the stream.
 using OpenStream =
     std::function<Result<std::unique_ptr<net::ByteStream>>(net::ByteStream::Listener&)>;
 [[nodiscard]] Result<std::unique_ptr<net::ByteStream>> open_client_stream(
-    net::Loop& loop, const ClientContext& context, const std::string& peer, const OpenStream& open,
-    net::ByteStream::Listener& listener);
+    net::Loop& loop, std::shared_ptr<const ClientContext> context, const std::string& peer,
+    const OpenStream& open, net::ByteStream::Listener& listener);
 
 }  // namespace warder::tls

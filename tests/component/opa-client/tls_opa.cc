@@ -100,15 +100,14 @@ bool TlsOpa::wait_for(int fd) const {
   return polled[1].revents == 0;
 }
 
-void TlsOpa::run() {
-  while (wait_for(listener_.get())) {
-    const net::UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (fd) serve(fd.get());
-  }
-}
+// What its connections have in common.
+struct TlsOpa::Shared {
+  Context context;
+};
 
-void TlsOpa::serve(int fd) {
-  const Context context(SSL_CTX_new(TLS_server_method()));
+void TlsOpa::run() {
+  Shared shared{Context(SSL_CTX_new(TLS_server_method()))};
+  const Context& context = shared.context;
   SSL_CTX_use_certificate_file(context.get(), options_.credentials.cert_file.c_str(),
                                SSL_FILETYPE_PEM);
   SSL_CTX_use_PrivateKey_file(context.get(), options_.credentials.key_file.c_str(),
@@ -119,10 +118,21 @@ void TlsOpa::serve(int fd) {
   if (!options_.client_ca_file.empty()) {
     SSL_CTX_load_verify_file(context.get(), options_.client_ca_file.c_str());
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    // Without one there are no sessions where a certificate is asked for.
+    const std::array<unsigned char, 1> name{'x'};
+    SSL_CTX_set_session_id_context(context.get(), name.data(), name.size());
   }
-  const Ssl ssl(SSL_new(context.get()));
+  while (wait_for(listener_.get())) {
+    const net::UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (fd) serve(fd.get(), shared);
+  }
+}
+
+void TlsOpa::serve(int fd, Shared& shared) {
+  const Ssl ssl(SSL_new(shared.context.get()));
   SSL_set_fd(ssl.get(), fd);
   if (SSL_accept(ssl.get()) != 1) return;
+  if (SSL_session_reused(ssl.get()) == 1) ++resumed_;
   std::array<char, 4096> buffer{};
   // A question comes in one record.
   while (wait_for(fd) && SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size())) > 0) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -34,13 +35,18 @@ class TlsOpa {
   TlsOpa& operator=(const TlsOpa&) = delete;
 
   [[nodiscard]] net::Endpoint at() const { return at_; }
+  // How many connections took up a session of one before.
+  [[nodiscard]] int resumed() const { return resumed_; }
 
  private:
+  struct Shared;
+
   [[nodiscard]] bool wait_for(int fd) const;
   void run();
-  void serve(int fd);
+  void serve(int fd, Shared& shared);
 
   TlsOpaOptions options_;
+  std::atomic<int> resumed_ = 0;
   net::UniqueFd listener_, stop_;
   net::Endpoint at_;
   std::thread thread_;

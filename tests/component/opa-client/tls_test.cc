@@ -1,4 +1,5 @@
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -9,7 +10,7 @@
 #include <string>
 
 #include "client_fixture.h"
-#include "net/tls/client_stream.h"
+#include "net/tls/renewable_context.h"
 #include "tests/support/dns_server.h"
 #include "tls_opa.h"
 
@@ -41,9 +42,8 @@ class TlsFixture : public ClientFixture {
     options.address =
         opa::parse_url("https://" + host + ":" + std::to_string(tls_opa->at().port)).value();
     options.names = names.get();
-    auto context = tls::ClientContext::create(files);
-    REQUIRE(context);
-    options.tls = *context;
+    if (!context) context = tls::RenewableContext::create(files).value();
+    options.tls = context;
     client = opa::make_client(loop(), options);
     return answer();
   }
@@ -56,6 +56,7 @@ class TlsFixture : public ClientFixture {
   Credentials mine;
   TlsOpaOptions opa;
   tls::ClientFiles files;
+  std::shared_ptr<tls::RenewableContext> context;
   std::optional<TlsOpa> tls_opa;
   DnsServer dns{loop()};
   std::unique_ptr<net::NameResolver> names =
@@ -135,7 +136,7 @@ TEST_CASE_METHOD(TlsFixture, "https: an OPA that speaks no TLS", "[opa]") {
   server->on_accept = [](Peer& peer) { peer.send(response(kAllow)); };
   opa::ClientOptions options;
   options.address = opa::parse_url("https://" + server->address().endpoint.text()).value();
-  options.tls = tls::ClientContext::create(files).value();
+  options.tls = tls::RenewableContext::create(files).value();
   client = opa::make_client(loop(), options);
   CHECK(answer()->error() == Errc::opa_unreachable);
 }
@@ -145,11 +146,11 @@ TEST_CASE_METHOD(TlsFixture, "https: files that can't be used are named", "[opa]
   std::ofstream(garbage) << "this is no certificate\n";
   const auto other = make_credentials(directory, "other", "DNS:other");
   const auto refused = [](const tls::ClientFiles& of, const std::string& part) {
-    const auto context = tls::ClientContext::create(of);
-    REQUIRE_FALSE(context);
-    INFO(context.error().detail);
-    CHECK(context.error().code == Errc::bad_config);
-    CHECK(context.error().detail.find(part) != std::string::npos);
+    const auto made = tls::ClientContext::create(of);
+    REQUIRE_FALSE(made);
+    INFO(made.error().detail);
+    CHECK(made.error().code == Errc::bad_config);
+    CHECK(made.error().detail.find(part) != std::string::npos);
   };
   refused({garbage, "", ""}, garbage);
   refused({"/nowhere", "", ""}, "/nowhere");
@@ -158,6 +159,93 @@ TEST_CASE_METHOD(TlsFixture, "https: files that can't be used are named", "[opa]
   refused({"", mine.cert_file, ""}, mine.cert_file);
   refused({"", mine.cert_file, other.key_file}, "key values mismatch");
   refused({"", "", mine.key_file}, "without a certificate");
+}
+
+TEST_CASE_METHOD(TlsFixture, "https: a session is taken up again", "[opa]") {
+  opa.newest = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+  opa.client_ca_file = mine.cert_file;
+  files.cert_file = mine.cert_file;
+  files.key_file = mine.key_file;
+  REQUIRE(answer_as("127.0.0.1")->allowed());
+  CHECK(tls_opa->resumed() == 0);
+  client.reset();
+  SECTION("by the next connection, and so on") {
+    // Before TLS 1.3 one that was taken up again has no other one after it.
+    for (int i = 1; i <= (opa.newest == TLS1_3_VERSION ? 3 : 1); ++i) {
+      CHECK(answer_as("127.0.0.1")->allowed());
+      CHECK(tls_opa->resumed() == i);
+      client.reset();
+    }
+  }
+  SECTION("not for another name") {
+    CHECK(answer_as_opa()->allowed());
+    CHECK(tls_opa->resumed() == 0);
+  }
+  SECTION("not with other files") {
+    mine = make_credentials(directory, "mine", "DNS:client");
+    REQUIRE(context->look().value());
+    static_cast<void>(answer_as("127.0.0.1"));
+    CHECK(tls_opa->resumed() == 0);
+  }
+}
+
+// By a new file in its place.
+void replace(const std::string& file, const std::string& by) {
+  std::filesystem::copy_file(by, file + ".new");
+  std::filesystem::rename(file + ".new", file);
+}
+
+TEST_CASE_METHOD(TlsFixture, "https: changed files are used, bad ones are not", "[opa]") {
+  const auto other = make_credentials(directory, "other", "DNS:client");
+  const std::string garbage = directory + "/garbage";
+  std::ofstream(garbage) << "this is no certificate\n";
+  opa.client_ca_file = other.cert_file;
+  opa.newest = TLS1_2_VERSION;  // so that the client is told in the handshake
+  files.cert_file = mine.cert_file;
+  files.key_file = mine.key_file;
+  CHECK(answer_as("127.0.0.1")->error() == Errc::opa_unreachable);
+  CHECK_FALSE(context->look());
+  const auto bad = [&](const std::string& part) {
+    const auto news = context->look();
+    REQUIRE(news);
+    REQUIRE_FALSE(*news);
+    INFO(news->error().detail);
+    CHECK(news->error().detail.find(part) != std::string::npos);
+    CHECK_FALSE(context->look());  // told once
+  };
+  const auto in_use = context->current();
+  SECTION("a renewed certificate and key") {
+    replace(mine.cert_file, other.cert_file);
+    bad("key values mismatch");
+    CHECK(context->current() == in_use);
+    replace(mine.key_file, other.key_file);
+    REQUIRE(context->look().value());
+    CHECK_FALSE(context->look());
+    CHECK(answer_as("127.0.0.1")->allowed());
+  }
+  SECTION("written in place") {
+    std::filesystem::copy_file(other.cert_file, mine.cert_file,
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(other.key_file, mine.key_file,
+                               std::filesystem::copy_options::overwrite_existing);
+    REQUIRE(context->look().value());
+    CHECK(answer_as("127.0.0.1")->allowed());
+  }
+  SECTION("other authorities") {
+    replace(files.ca_file, other.cert_file);
+    REQUIRE(context->look().value());
+    CHECK(answer_as("127.0.0.1")->detail().find("certificate verify failed") != std::string::npos);
+  }
+  SECTION("no good in one way, and then in another") {
+    replace(files.ca_file, garbage);
+    bad(files.ca_file);
+    std::filesystem::remove(mine.key_file);
+    std::filesystem::remove(files.ca_file);
+    bad("No such file");
+    REQUIRE(::mkfifo(files.ca_file.c_str(), 0600) == 0);
+    bad("is not a regular file");
+    CHECK(context->current() == in_use);
+  }
 }
 
 TEST_CASE_METHOD(TlsFixture, "names: each address is tried, and a name without any is told",

@@ -241,6 +241,27 @@ TEST_CASE("a bad variable is an error, a strange one a warning, an empty one not
   CHECK(config->warnings[0].find("WARDER_SERVICE_HOST") != std::string::npos);
 }
 
+TEST_CASE("a bearer token that others can read on its way is a warning") {
+  const auto warned = [](const std::string& url, const std::string& token_file) {
+    Overrides overrides;
+    overrides.environment = {"WARDER_OPA_URL=" + url, "WARDER_OPA_TOKEN_FILE=" + token_file};
+    const auto config = load_config(overrides);
+    REQUIRE(config);
+    return !config->warnings.empty();
+  };
+  for (const char* url :
+       {"http://10.0.0.1:8181", "http://opa.internal:8181", "http://[fd00::1]:8181"}) {
+    CAPTURE(url);
+    CHECK(warned(url, "/run/token"));
+    CHECK_FALSE(warned(url, ""));
+  }
+  for (const char* url : {"https://10.0.0.1:8181", "http://127.0.0.1:8181", "http://localhost:8181",
+                          "http://[::1]:8181", "unix:///run/opa.sock"}) {
+    CAPTURE(url);
+    CHECK_FALSE(warned(url, "/run/token"));
+  }
+}
+
 TEST_CASE("a flag is named in its error") {
   Overrides overrides;
   overrides.flags = {{"--opa-path", {"x"}}};
