@@ -28,12 +28,6 @@ bool same_programs(const identity::Identity& before, const identity::Identity& n
   return !now.reason && images(before) == images(now);
 }
 
-std::string_view outcome(const Result<opa::Decision>& answer) {
-  if (!answer) return code_name(answer.error().code);
-  if (answer->undefined) return "undefined";
-  return answer->allow ? "allow" : "deny";
-}
-
 Failure denial(std::string code, std::string reason) {
   return {Verdict::deny, std::move(code), std::move(reason), 403, std::nullopt};
 }
@@ -60,6 +54,7 @@ void Approval::begin(identity::Identity identity, std::int64_t identity_us, Look
 void Approval::cancel() {
   state_ = State::done;
   call_.reset();
+  counted_.reset();
   second_look_.reset();
   identity_slot_.reset();
 }
@@ -148,9 +143,10 @@ bool Approval::reuse() {
 
 bool Approval::held_back() {
   if (!services_.denials.enabled()) return false;
-  caller_key_ = opa::caller_key(query_);
-  question_key_ = reuse_key_.empty() ? opa::reuse_key(query_) : reuse_key_;
-  return !services_.denials.admits(caller_key_, question_key_, DenialLimit::Clock::now());
+  counted_ = services_.denials.ask(opa::caller_key(query_),
+                                   reuse_key_.empty() ? opa::reuse_key(query_) : reuse_key_,
+                                   DenialLimit::Clock::now());
+  return counted_ == nullptr;
 }
 
 void Approval::note(opa::Decision decision) {
@@ -173,11 +169,14 @@ Approval::Next Approval::do_deciding() {
   if (!answer_) return Next::wait;
   const std::chrono::microseconds took((uv_hrtime() - asked_at_ns_) / 1000);
   record_.opa_us = took.count();
-  services_.metrics.observe_opa(took);
-  services_.metrics.count_opa(outcome(*answer_));
-  if (!*answer_) return fail(failure_of(answer_->error()));
+  services_.metrics.observe_opa(*answer_, took);
+  const auto counted = std::move(counted_);
+  if (!*answer_) {
+    if (counted) counted->failed();
+    return fail(failure_of(answer_->error()));
+  }
   note(std::move(**answer_));
-  services_.denials.note(caller_key_, question_key_, decision_.allow, DenialLimit::Clock::now());
+  if (counted) counted->answered(decision_.allow);
   services_.reauthorizer.saw_revision(decision_.revision);
   services_.revisions.saw_revision(decision_.revision);
   if (!reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);

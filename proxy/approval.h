@@ -8,6 +8,7 @@
 #include "identity/resolver.h"
 #include "opa-client/client.h"
 #include "proxy/connection_limits.h"
+#include "proxy/denial_limit.h"
 #include "proxy/failure.h"
 #include "proxy/record.h"
 #include "proxy/services.h"
@@ -102,7 +103,7 @@ class Approval {
   std::optional<ConnectionLimits::Slot> identity_slot_;
   std::uint64_t asked_at_ns_ = 0;
   std::string reuse_key_;
-  std::string caller_key_, question_key_;  // for the limit of denials
+  std::unique_ptr<DenialLimit::Question> counted_;  // while OPA is asked; nullptr: nobody counts
   Look look_ = Look::early;
 
   // The work of the state that waits, and its result once it is there.

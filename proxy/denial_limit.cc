@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace warder::proxy {
 namespace {
@@ -12,47 +13,66 @@ std::size_t hash_of(std::string_view text) { return std::hash<std::string_view>{
 
 }  // namespace
 
-bool DenialLimit::admits(std::string_view caller, std::string_view question,
-                         Clock::time_point now) {
-  if (!enabled()) return true;
-  const std::lock_guard lock(mutex_);
-  const auto found = by_caller_.find(caller);
-  if (found == by_caller_.end()) return true;
-  Bucket& bucket = *found->second;
-  fill(bucket, now);
-  return bucket.tokens >= 1 || by_question_.contains(hash_of(question));
+std::unique_ptr<DenialLimit::Question> DenialLimit::ask(std::string caller,
+                                                        std::string_view question,
+                                                        Clock::time_point now) {
+  const Hash hash = hash_of(question);
+  Question::Price price = Question::Price::none;
+  if (enabled()) {
+    const std::lock_guard lock(mutex_);
+    if (!by_question_.contains(hash)) {
+      Bucket* const bucket = find(caller, now);
+      const bool clean = bucket == nullptr || bucket->tokens >= most();
+      if (!clean && bucket->tokens < 1) return nullptr;
+      if (!clean) bucket->tokens -= 1;
+      price = clean ? Question::Price::owed : Question::Price::paid;
+    }
+  }
+  return std::unique_ptr<Question>(new Question(*this, std::move(caller), hash, price, now));
 }
 
-void DenialLimit::note(std::string_view caller, std::string_view question, bool allowed,
-                       Clock::time_point now) {
-  if (!enabled()) return;
-  const std::lock_guard lock(mutex_);
-  if (allowed) return remember(hash_of(question));
-  if (const auto asked = by_question_.find(hash_of(question)); asked != by_question_.end()) {
-    allowed_.erase(asked->second);
-    by_question_.erase(asked);
+std::unique_ptr<DenialLimit::Question> DenialLimit::ask_anyway(std::string caller,
+                                                               std::string_view question,
+                                                               Clock::time_point now) {
+  return std::unique_ptr<Question>(
+      new Question(*this, std::move(caller), hash_of(question), Question::Price::none, now));
+}
+
+double DenialLimit::most() const { return per_second_ * kBurstSeconds; }
+
+DenialLimit::Bucket* DenialLimit::find(std::string_view caller, Clock::time_point now) {
+  const auto found = by_caller_.find(caller);
+  if (found == by_caller_.end()) return nullptr;
+  Bucket& bucket = *found->second;
+  buckets_.splice(buckets_.begin(), buckets_, found->second);
+  // Another thread may have come first with a later time.
+  if (now > bucket.filled_at) {
+    const double passed =
+        std::chrono::duration<double>(now - std::exchange(bucket.filled_at, now)).count();
+    bucket.tokens = std::min(bucket.tokens + passed * per_second_, most());
   }
-  const auto known = by_caller_.find(caller);
-  if (known == by_caller_.end()) {
+  return &bucket;
+}
+
+void DenialLimit::charge(const std::string& caller, Clock::time_point now) {
+  Bucket* bucket = find(caller, now);
+  if (bucket == nullptr) {
     if (buckets_.size() >= kMaxCallers) {
       by_caller_.erase(buckets_.back().caller);
       buckets_.pop_back();
     }
-    buckets_.push_front({std::string(caller), per_second_ * kBurstSeconds, now});
-    by_caller_.emplace(buckets_.front().caller, buckets_.begin());
-  } else {
-    buckets_.splice(buckets_.begin(), buckets_, known->second);
+    buckets_.push_front({caller, most(), now});
+    bucket = &buckets_.front();
+    by_caller_.emplace(bucket->caller, buckets_.begin());
   }
-  Bucket& bucket = buckets_.front();
-  fill(bucket, now);
-  bucket.tokens = std::max(bucket.tokens - 1, 0.0);
+  bucket->tokens -= 1;
 }
 
-void DenialLimit::fill(Bucket& bucket, Clock::time_point now) const {
-  const double passed = std::chrono::duration<double>(now - bucket.filled_at).count();
-  bucket.filled_at = now;
-  bucket.tokens =
-      std::min(bucket.tokens + std::max(passed, 0.0) * per_second_, per_second_ * kBurstSeconds);
+void DenialLimit::give_back(std::string_view caller) {
+  const auto found = by_caller_.find(caller);
+  if (found == by_caller_.end()) return;
+  double& tokens = found->second->tokens;
+  tokens = std::min(tokens + 1, most());
 }
 
 void DenialLimit::remember(Hash question) {
@@ -65,6 +85,48 @@ void DenialLimit::remember(Hash question) {
   }
   allowed_.push_front(question);
   by_question_.emplace(question, allowed_.begin());
+}
+
+void DenialLimit::forget(Hash question) {
+  const auto found = by_question_.find(question);
+  if (found == by_question_.end()) return;
+  allowed_.erase(found->second);
+  by_question_.erase(found);
+}
+
+DenialLimit::Question::Question(DenialLimit& limit, std::string caller, Hash question, Price price,
+                                Clock::time_point asked_at)
+    : limit_(limit),
+      caller_(std::move(caller)),
+      question_(question),
+      price_(price),
+      asked_at_(asked_at) {}
+
+DenialLimit::Question::~Question() {
+  if (over_ || price_ != Price::owed || !limit_.enabled()) return;
+  const std::lock_guard lock(limit_.mutex_);
+  limit_.charge(caller_, asked_at_);
+}
+
+void DenialLimit::Question::answered(bool allowed) {
+  over_ = true;
+  if (!limit_.enabled()) return;
+  const std::lock_guard lock(limit_.mutex_);
+  if (allowed) {
+    limit_.remember(question_);
+    if (price_ == Price::paid) limit_.give_back(caller_);
+    return;
+  }
+  limit_.forget(question_);
+  // Also what was expected to be allowed.
+  if (price_ != Price::paid) limit_.charge(caller_, asked_at_);
+}
+
+void DenialLimit::Question::failed() {
+  over_ = true;
+  if (price_ != Price::paid) return;
+  const std::lock_guard lock(limit_.mutex_);
+  limit_.give_back(caller_);
 }
 
 }  // namespace warder::proxy

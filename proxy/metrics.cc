@@ -30,6 +30,12 @@ double seconds(std::chrono::microseconds took) {
   return std::chrono::duration<double>(took).count();
 }
 
+std::string_view outcome(const Result<opa::Decision>& answer) {
+  if (!answer) return code_name(answer.error().code);
+  if (answer->undefined) return "undefined";
+  return answer->allow ? "allow" : "deny";
+}
+
 // The counters of a family that were counted on before: to find one among its labels costs as much
 // as a small system call. Any thread.
 class SeenCounters {
@@ -199,13 +205,13 @@ void Metrics::set_abilities(const identity::Abilities& abilities) {
   }
 }
 
-void Metrics::observe_opa(std::chrono::microseconds took) { families_->opa.Observe(seconds(took)); }
-
-void Metrics::count_opa(std::string_view outcome) {
+void Metrics::observe_opa(const Result<opa::Decision>& answer, std::chrono::microseconds took) {
+  families_->opa.Observe(seconds(took));
+  const std::string_view label = outcome(answer);
   families_->opa_calls_seen
-      .at({outcome, {}, {}},
+      .at({label, {}, {}},
           [&]() -> prometheus::Counter& {
-            return families_->opa_calls.Add({{"outcome", std::string(outcome)}});
+            return families_->opa_calls.Add({{"outcome", std::string(label)}});
           })
       .Increment();
 }

@@ -29,9 +29,8 @@ class Metrics {
   // One lookup: its grade, assurance and reason, and each of its causes. Fixed words only.
   void count_identity(const identity::Identity& identity);
   void set_abilities(const identity::Abilities& abilities);
-  void observe_opa(std::chrono::microseconds took);
-  // One question's outcome: "allow", "deny", "undefined", or the code of the error.
-  void count_opa(std::string_view outcome);
+  // One question, with its outcome: "allow", "deny", "undefined", or the code of the error.
+  void observe_opa(const Result<opa::Decision>& answer, std::chrono::microseconds took);
   void note_opa(const opa::ClientEvent& event);
   void count_reused_answer();
   void count_name_lookup(net::LookupSource source);

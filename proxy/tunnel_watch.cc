@@ -35,6 +35,7 @@ void TunnelWatch::cancel() {
   timer_.stop();
   lookup_.reset();
   call_.reset();
+  counted_.reset();
   services_.reauthorizer.withdraw(*this);
 }
 
@@ -155,17 +156,27 @@ TunnelWatch::Next TunnelWatch::caller_holds() {
 
 void TunnelWatch::ask() {
   answer_.reset();
+  const opa::Query query = make_query(tunnel_.subject, tunnel_.caller, tunnel_.request);
+  if (services_.denials.enabled()) {
+    counted_ = services_.denials.ask_anyway(opa::caller_key(query), opa::reuse_key(query),
+                                            DenialLimit::Clock::now());
+  }
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(make_query(tunnel_.subject, tunnel_.caller, tunnel_.request),
-                            [this](Result<opa::Decision> answer) {
-                              answer_ = std::move(answer);
-                              advance();
-                            });
+  call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
+    answer_ = std::move(answer);
+    advance();
+  });
 }
 
 TunnelWatch::Next TunnelWatch::do_asking() {
   if (!answer_) return Next::wait;
-  if (*answer_) return judge(std::move(**answer_));
+  took_ = std::chrono::microseconds((uv_hrtime() - asked_at_ns_) / 1000);
+  services_.metrics.observe_opa(*answer_, took_);
+  const auto counted = std::move(counted_);
+  if (*answer_) {
+    if (counted) counted->answered((*answer_)->allow);
+    return judge(std::move(**answer_));
+  }
   const Error& error = answer_->error();
   record(Verdict::error, std::string(code_name(error.code)), failure_of(error).reason);
   services_.reauthorizer.not_answered(*this, error);
@@ -227,9 +238,7 @@ void TunnelWatch::record(Verdict verdict, std::string code, std::string reason) 
     record.policy = tunnel_.decision.policy;
     record.would_deny = tunnel_.decision.would_deny;
   }
-  const std::chrono::microseconds took((uv_hrtime() - asked_at_ns_) / 1000);
-  record.opa_us = took.count();
-  services_.metrics.observe_opa(took);
+  record.opa_us = took_.count();
   services_.metrics.count_decision(record.verdict, record.code);
   services_.records.write(record);
 }

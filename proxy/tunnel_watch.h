@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -93,7 +94,9 @@ class TunnelWatch final : Reauthorizer::Tunnel {
   std::optional<identity::Identity> now_;
   std::unique_ptr<opa::Call> call_;
   std::optional<Result<opa::Decision>> answer_;
+  std::unique_ptr<DenialLimit::Question> counted_;  // while OPA is asked; nullptr: nobody counts
   std::uint64_t asked_at_ns_ = 0;
+  std::chrono::microseconds took_{};  // until the last answer
 };
 
 }  // namespace warder::proxy

@@ -87,6 +87,28 @@ TEST_CASE_METHOD(GateFixture, "no decision is 503 with its own code, and nothing
   CHECK(records.decisions.at(0).verdict == proxy::Verdict::error);
 }
 
+TEST_CASE_METHOD(GateFixture, "a program denied too often is held back, and OPA is not asked") {
+  reach_decision("denied.example:443");
+  opa.calls.answer(deny_decision());
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (denied)\r\n"));
+  client.reset();
+  wait_for([this] { return closed(); });
+  SECTION("not while there is room for one more") {
+    reach_decision("denied.example:443");
+    CHECK(opa.calls.asked() == 2);
+  }
+  SECTION("but when that one is under way") {
+    const auto other = denials.ask(warder::opa::caller_key(opa.queries.back()), "other",
+                                   proxy::DenialLimit::Clock::now());
+    begin();
+    send("CONNECT denied.example:443 HTTP/1.0\r\n\r\n");
+    wait_for([this] { return resolver.first.open() == 1; });
+    resolver.first.answer(known_caller());
+    CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 429 Too Many Requests (denial_rate)\r\n"));
+    CHECK(opa.calls.asked() == 1);
+  }
+}
+
 TEST_CASE_METHOD(GateFixture, "an undefined decision is a denial of its own kind") {
   reach_decision("undefined.example:443");
   warder::opa::Decision decision;
@@ -318,7 +340,8 @@ TEST_CASE_METHOD(GateFixture, "a client that leaves is forgotten in every state"
     return;
   }
   reach_decision(origin.at.text());
-  if (GENERATE(false, true)) {
+  const bool answered = GENERATE(false, true);
+  if (answered) {
     opa.calls.answer(allow_decision());
     wait_for([this] { return resolver.second.open() == 1; });
   }
@@ -327,6 +350,8 @@ TEST_CASE_METHOD(GateFixture, "a client that leaves is forgotten in every state"
   wait_for([this] { return closed(); });
   CHECK(opa.calls.open() + resolver.second.open() == 0);
   CHECK(records.decisions.at(0).code == "client_gone");
+  // OPA was asked for nothing.
+  CHECK(denied_once() == !answered);
 }
 
 TEST_CASE_METHOD(GateFixture, "shutdown ends a connection in every state") {

@@ -154,4 +154,12 @@ net::UniqueFd GateFixture::accept_origin() {
   return std::move((*accepted)->fd);
 }
 
+bool GateFixture::denied_once() {
+  const auto now = proxy::DenialLimit::Clock::now();
+  const std::string caller = opa::caller_key(opa.queries.back());
+  const auto one = denials.ask(caller, "one", now);
+  const auto two = denials.ask(caller, "two", now);
+  return one != nullptr && two == nullptr;
+}
+
 }  // namespace warder::testing

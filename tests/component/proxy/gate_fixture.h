@@ -122,6 +122,8 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   // Takes it on to the tunnel; the origin's end is then accepted().
   void open_tunnel();
   [[nodiscard]] bool closed() const { return !connection_; }
+  // Whether the caller of the last question was denied once.
+  [[nodiscard]] bool denied_once();
   [[nodiscard]] net::UniqueFd accept_origin();
 
   proxy::Config config;
@@ -135,7 +137,7 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   proxy::UpstreamPool upstreams{loop(), {}};
   GateRevisions revisions;
   proxy::StartupGate gate;
-  proxy::DenialLimit denials{1000};
+  proxy::DenialLimit denials{1};  // and two at once
   const std::string pseudonym = "warder-test";
   Listening origin = listen_somewhere();
   net::UniqueFd client;

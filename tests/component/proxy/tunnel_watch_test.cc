@@ -33,6 +33,11 @@ struct TunnelWatchTest : GateFixture {
     resolver.second.answer(std::nullopt);
     run_turns(3);
   }
+  bool counted(const std::string& outcome, int times) const {
+    const std::string line =
+        "warder_opa_questions_total{outcome=\"" + outcome + "\"} " + std::to_string(times) + "\n";
+    return metrics.serialize().find(line) != std::string::npos;
+  }
   // The caller, in the turn of the tunnel.
   void confirm() {
     wait_for([this] { return resolver.second.open() == 1; });
@@ -53,6 +58,7 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
     opa.calls.answer(allow_decision());
     CHECK(records.decisions.back().code == "reauthorized");
     CHECK(records.decisions.back().subject.decision_id == "decision-1");
+    CHECK(counted("allow", 2));
     confirm();
     wait_for([this] { return opa.calls.open() == 1; });
     CHECK_FALSE(closed());
@@ -67,6 +73,9 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
     CHECK(records.decisions.back().reason == "the test denies it");
     CHECK(records.decisions.back().subject.decision_id == "decision-2");
     CHECK(records.tunnels.back().close_reason == "revoked");
+    CHECK(counted("allow", 1));
+    CHECK(counted("deny", 1));
+    CHECK(denied_once());
   }
   SECTION("and is closed when the policy has nothing to say") {
     opa::Decision undefined;
@@ -92,6 +101,8 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
   SECTION("and stays open without a decision, until there is one") {
     opa.calls.answer(fail({Errc::opa_timeout, 0, "no answer"}));
     CHECK(records.decisions.back().code == "opa_timeout");
+    CHECK(counted("opa_timeout", 1));
+    CHECK_FALSE(denied_once());
     CHECK(records.decisions.back().verdict == proxy::Verdict::error);
     CHECK(records.diagnostics.back().event == "reauthorize");
     confirm();
