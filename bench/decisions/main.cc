@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -17,6 +16,7 @@
 #include "gate.h"
 #include "own_network.h"
 #include "run.h"
+#include "run_directory.h"
 
 namespace warder::bench {
 namespace {
@@ -33,24 +33,6 @@ struct Question {
   std::string name;
   std::vector<std::string> flags;  // of warder decisions query --json
   std::string condition;           // of jq
-};
-
-class RunDirectory {
- public:
-  RunDirectory() {
-    char name[] = "/tmp/bench_decisions.XXXXXX";
-    if (::mkdtemp(name) != nullptr) path_ = name;
-  }
-  ~RunDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  RunDirectory(const RunDirectory&) = delete;
-  RunDirectory& operator=(const RunDirectory&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 bool parse(const std::vector<std::string>& arguments, Options& options) {
@@ -180,7 +162,7 @@ int main(int argc, char** argv) {
   }
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const auto inside = bench::enter_own_network();
-  const bench::RunDirectory directory;
+  const bench::RunDirectory directory("bench_decisions");
   const auto done = inside ? bench::bench(options, directory.path()) : inside;
   if (done) return 0;
   fmt::print(stderr, "bench_decisions: {}\n", warder::describe(done.error()));

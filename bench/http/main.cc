@@ -1,7 +1,6 @@
 // bench_http [--quick] [--access-log] [--only NAME]...
 #include <fmt/core.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "origin.h"
 #include "own_network.h"
 #include "report.h"
+#include "run_directory.h"
 
 namespace warder::bench {
 namespace {
@@ -72,29 +72,6 @@ std::optional<Options> parse(const std::vector<std::string>& arguments) {
   }
   return options;
 }
-
-// For the configurations, sockets and logs of one run.
-class RunDirectory {
- public:
-  RunDirectory() {
-    char name[] = "/tmp/bench_http.XXXXXX";
-    // The peers that change their user look into it.
-    if (::mkdtemp(name) != nullptr && ::chmod(name, 0711) == 0) path_ = name;
-  }
-  ~RunDirectory() {
-    std::error_code ignored;
-    if (!path_.empty() && !kept_) std::filesystem::remove_all(path_, ignored);
-  }
-  RunDirectory(const RunDirectory&) = delete;
-  RunDirectory& operator=(const RunDirectory&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  void keep() { kept_ = true; }
-
- private:
-  std::string path_;
-  bool kept_ = false;
-};
 
 std::string found_in_path(const std::string& name) {
   const char* const path = std::getenv("PATH");
@@ -338,7 +315,7 @@ Result<void> run(const Options& options) {
   // So that the peers' own children are waited for too.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (auto done = enter_own_network(); !done) return done;
-  RunDirectory directory;
+  RunDirectory directory("bench_http");
   if (directory.path().empty()) return fail(from_errno(errno, "a directory in /tmp"));
   auto done = Bench(options, make_site(directory.path(), options.access_log)).run();
   if (!done) {

@@ -1,0 +1,248 @@
+// bench_flood [--requests N] [--seconds N] [--rounds N] [--limit N] [--only get|connect]
+#include <fmt/core.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "gate.h"
+#include "http/origin.h"
+#include "own_network.h"
+#include "paced.h"
+#include "run_directory.h"
+
+namespace warder::bench {
+namespace {
+
+constexpr std::uint64_t kQuietPerSecond = 100;
+constexpr std::size_t kQuietAtOnce = 8;
+constexpr std::size_t kFloodAtOnce = 64;
+constexpr std::uint64_t kWarmUpSeconds = 2;
+
+struct Options {
+  std::uint64_t requests = 20'000;
+  std::uint64_t seconds = 10;
+  std::uint64_t rounds = 3;
+  std::string limit;
+  std::string only;
+};
+
+struct Figures {
+  double quiet_p50 = 0, quiet_p99 = 0, flood_p50 = 0, flood_p99 = 0;  // microseconds
+  double warder_cpu = 0, opa_cpu = 0;  // of one processor, in the flood
+  std::uint64_t flood_took_ms = 0;
+  Gate::Told told;
+};
+
+bool parse(const std::vector<std::string>& arguments, Options& options) {
+  if (arguments.size() % 2 != 0) return false;
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
+    const std::string& value = arguments[i + 1];
+    if (arguments[i] == "--only") {
+      options.only = value;
+      if (value != "get" && value != "connect") return false;
+      continue;
+    }
+    std::uint64_t number = 0;
+    const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (read.ec != std::errc()) return false;
+    if (arguments[i] == "--limit")
+      options.limit = value;
+    else if (number == 0)
+      return false;
+    else if (arguments[i] == "--requests")
+      options.requests = number;
+    else if (arguments[i] == "--seconds")
+      options.seconds = number;
+    else if (arguments[i] == "--rounds")
+      options.rounds = number;
+    else
+      return false;
+  }
+  return true;
+}
+
+// This program is build/release/bench_flood of the tree. Its copy is another one: the policy knows
+// programs by their paths.
+GateSite make_site(const Options& options, const std::string& directory) {
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  const auto tree = self.parent_path().parent_path().parent_path();
+  GateSite site{self,
+                directory + "/flooder",
+                self.parent_path() / "warder",
+                "/usr/local/bin/opa",
+                tree / "rego/egress",
+                directory,
+                options.limit};
+  std::filesystem::copy_file(self, site.flooder);
+  return site;
+}
+
+// The flooder's role: says how many answers of which status it got, and how long that took.
+int flood(const std::vector<std::string>& arguments) {
+  Pace pace;
+  pace.gate = *net::Endpoint::parse(arguments.at(1));
+  pace.connect = arguments.at(2) == "connect";
+  pace.requests = std::stoull(arguments.at(3));
+  pace.per_second = std::stod(arguments.at(4));
+  pace.at_once = kFloodAtOnce;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto answers = ask_at_pace(
+      pace, [](std::uint64_t number) { return fmt::format("h{}{}:80", number, kDeniedName); });
+  const auto took = std::chrono::steady_clock::now() - begin;
+  if (!answers) {
+    fmt::print(stderr, "flooder: {}\n", describe(answers.error()));
+    return EXIT_FAILURE;
+  }
+  std::uint64_t others = 0;
+  for (const auto& [status, count] : answers->by_status)
+    if (status != 403 && status != 429) others += count;
+  fmt::print("{} {}\n", others,
+             std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  return EXIT_SUCCESS;
+}
+
+Result<Answers> ask_quietly(const Gate& gate, std::uint64_t seconds) {
+  const std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
+  auto answers = ask_at_pace({gate.address(), false, seconds * kQuietPerSecond,
+                              static_cast<double>(kQuietPerSecond), kQuietAtOnce},
+                             [&](std::uint64_t) { return authority; });
+  if (!answers) return answers;
+  if (answers->by_status.size() != 1 || !answers->by_status.contains(200))
+    return fail(Errc::bad_response, "a request that the policy allows was refused");
+  return answers;
+}
+
+Result<std::uint64_t> end_of(const Process& flooder, const std::string& output) {
+  while (flooder.still_runs()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::ifstream file(output);
+  std::uint64_t others = 0;
+  std::uint64_t took_ms = 0;
+  if (!(file >> others >> took_ms)) return fail(Errc::closed_by_peer, "the flood broke off");
+  if (others != 0) return fail(Errc::bad_response, "the flood was not denied");
+  return took_ms;
+}
+
+Result<Figures> round(const Options& options, const GateSite& site, const std::string& kind) {
+  const auto gate = Gate::start(site);
+  if (!gate) return fail(gate.error());
+  Gate& at = **gate;
+  if (auto warm = ask_quietly(at, kWarmUpSeconds); !warm) return fail(warm.error());
+  const auto quiet = ask_quietly(at, options.seconds);
+  if (!quiet) return fail(quiet.error());
+  const std::string output = site.directory + "/flooder.out";
+  std::filesystem::remove(output);
+  const double rate = static_cast<double>(options.requests) / static_cast<double>(options.seconds);
+  const double warder_before = at.warder_seconds();
+  const double opa_before = at.opa_seconds();
+  const auto flooder = Process::start({site.flooder, "flood", at.address().text(), kind,
+                                       std::to_string(options.requests), std::to_string(rate)},
+                                      {output, site.directory + "/other.log"});
+  if (!flooder) return fail(flooder.error());
+  // Until it runs its own program, it holds what this one has opened.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto flooded = ask_quietly(at, options.seconds);
+  if (!flooded) return fail(flooded.error());
+  const double elapsed = static_cast<double>(options.seconds);
+  Figures figures{quiet->latency.percentile_us(50),
+                  quiet->latency.percentile_us(99),
+                  flooded->latency.percentile_us(50),
+                  flooded->latency.percentile_us(99),
+                  (at.warder_seconds() - warder_before) / elapsed,
+                  (at.opa_seconds() - opa_before) / elapsed,
+                  0,
+                  {}};
+  const auto took = end_of(*flooder, output);
+  if (!took) return fail(took.error());
+  figures.flood_took_ms = *took;
+  if (auto stopped = at.stop(); !stopped) return fail(stopped.error());
+  const auto told = at.told();
+  if (!told) return fail(told.error());
+  figures.told = *told;
+  if (told->denied != options.requests)
+    return fail(Errc::bad_response, fmt::format("Warder's log counts {} of {} denied requests",
+                                                told->denied, options.requests));
+  return figures;
+}
+
+void print(const std::string& kind, std::uint64_t number, const Figures& of) {
+  fmt::print(
+      "| {} | {} | {:.0f} us | {:.0f} us | {:.0f} us | {:.0f} us | {:.2f} | {:.1f} s | {} | {} in "
+      "{} lines "
+      "| {:.0f} % | {:.0f} % |\n",
+      kind, number, of.quiet_p50, of.quiet_p99, of.flood_p50, of.flood_p99,
+      of.flood_p99 / of.quiet_p99, static_cast<double>(of.flood_took_ms) / 1000, of.told.asked,
+      of.told.denied, of.told.lines, of.warder_cpu * 100, of.opa_cpu * 100);
+  std::fflush(stdout);
+}
+
+Result<void> bench(const Options& options, const std::string& directory) {
+  const GateSite site = make_site(options, directory);
+  utsname system{};
+  ::uname(&system);
+  fmt::print("{} denied requests in {} s beside {} allowed ones a second, {} rounds; Linux {}\n\n",
+             options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
+  fmt::print(
+      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | flood took | "
+      "asked of OPA "
+      "| in the log | CPU of Warder | of OPA "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+  for (const std::string kind : {"get", "connect"}) {
+    if (!options.only.empty() && options.only != kind) continue;
+    std::vector<double> ratios;
+    for (std::uint64_t number = 1; number <= options.rounds; ++number) {
+      const auto figures = round(options, site, kind);
+      if (!figures) return fail(figures.error());
+      print(kind, number, *figures);
+      ratios.push_back(figures->flood_p99 / figures->quiet_p99);
+    }
+    std::sort(ratios.begin(), ratios.end());
+    fmt::print("| {} | median | | | | | {:.2f} | | | | | |\n", kind, ratios[ratios.size() / 2]);
+  }
+  return {};
+}
+
+Result<void> run(const Options& options) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (auto inside = enter_own_network(); !inside) return inside;
+  RunDirectory directory("bench_flood");
+  auto done = bench(options, directory.path());
+  if (!done) {
+    directory.keep();
+    fmt::print(stderr, "configurations and logs are in {}\n", directory.path());
+  }
+  return done;
+}
+
+int main_program(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 2 && arguments[0] == "origin")
+    return serve_as_origin({static_cast<std::uint16_t>(std::stoi(arguments[1]))});
+  if (arguments.size() == 5 && arguments[0] == "flood") return flood(arguments);
+  Options options;
+  if (!parse(arguments, options)) {
+    fmt::print(stderr,
+               "usage: bench_flood [--requests N] [--seconds N] [--rounds N] [--limit N] "
+               "[--only get|connect]\n");
+    return 2;
+  }
+  const auto done = run(options);
+  if (done) return EXIT_SUCCESS;
+  fmt::print(stderr, "bench_flood: {}\n", describe(done.error()));
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace warder::bench
+
+int main(int argc, char** argv) {
+  return warder::bench::main_program(std::vector<std::string>(argv + 1, argv + argc));
+}
