@@ -40,6 +40,7 @@ struct Config {
     std::size_t connections = 16;  // per worker
     std::size_t queue = 1024;      // per worker
     std::chrono::milliseconds max_age{10000};
+    std::chrono::milliseconds probe{5000};
     std::string ca_file, cert_file, key_file, token_file;  // empty: none of its own
     std::size_t breaker_failures = 5;                      // in a row, per worker
     std::chrono::milliseconds breaker_pause{250};

@@ -227,6 +227,10 @@ constexpr std::array kKeys{
         "opa.max_age",
         "The longest time for which an answer is given again without asking OPA, if the answer's "
         "own `max_age` is longer; `0s`: OPA is asked each time."),
+    duration_key<&C::opa, &C::Opa::probe>(
+        "opa.probe",
+        "How often Warder asks OPA a question of its own, for `/readyz`, and so that another "
+        "`revision` is noticed while nobody calls. Until it is ready, each half second."),
     entries_of(
         with_flag(list_key<&C::identity, &C::Identity::sandboxes, read_sandbox>(
                       "identity.sandboxes",

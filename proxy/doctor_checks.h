@@ -50,8 +50,12 @@ void check_descriptors(const Config& config, Findings& out);
 // doctor_services.cc
 // Gives what was said of each scope.
 std::vector<identity::ScopeResult> check_self(identity::Resolver& resolver, Findings& out);
-void check_opa(const Config& config, Findings& out);
 void check_names(const Config& config, Findings& out);
+
+// doctor_policy.cc
+void check_opa(const Config& config, Findings& out);
+// What `data.egress.problems` says, or why it can't be read.
+void judge_problems(const Result<opa::Document>& document, Findings& out);
 
 // doctor_opa.cc: whether others than Warder can rewrite the policy.
 void check_write_api(const Config& config, const opa::Address& address,

@@ -11,8 +11,7 @@
 #include "net/loop.h"
 #include "net/socket.h"
 #include "proxy/doctor_checks.h"
-#include "proxy/opa_options.h"
-#include "proxy/readiness.h"
+#include "proxy/name_options.h"
 
 namespace warder::proxy::doctor {
 namespace {
@@ -71,54 +70,11 @@ std::vector<identity::ScopeResult> check_self(identity::Resolver& resolver, Find
   return searched;
 }
 
-void check_opa(const Config& config, Findings& out) {
-  Result<opa::ClientOptions> options = opa_options(config.opa);
-  if (!options) {
-    out.push_back({Health::failed, "opa", describe(options.error()),
-                   "until this is right, warder run does not start"});
-    return;
-  }
-  net::Loop loop;
-  net::NameResolverOptions dns;
-  dns.timeout = config.timeouts.dns;
-  dns.server = config.dns.server;
-  const auto names = net::make_name_resolver(loop, dns);
-  if (names) options->names = names->get();
-  options->max_connections = 1;
-  const auto client = opa::make_client(loop, std::move(*options));
-  const auto call = client->ask(probe_question(), [&](const Result<opa::Decision>& answer) {
-    if (!answer) {
-      out.push_back({Health::failed, "opa",
-                     fmt::format("{}: {}", config.opa.url, describe(answer.error())),
-                     "start OPA, or set opa.url to where it listens"});
-    } else if (answer->undefined) {
-      out.push_back({Health::failed, "opa",
-                     fmt::format("OPA answers, but {} is undefined", config.opa.path),
-                     "load the policy package (rego/egress and a data.yaml), or set opa.path"});
-    } else if (answer->allow) {
-      out.push_back({Health::warning, "opa",
-                     "the policy allows a caller that nobody could identify",
-                     "deny where input.binary is null"});
-    } else {
-      out.push_back({Health::ok,
-                     "opa",
-                     fmt::format("{}{} answers, and denies an unknown caller", config.opa.url,
-                                 config.opa.path),
-                     {}});
-    }
-    loop.stop();
-  });
-  loop.run();
-}
-
 void check_names(const Config& config, Findings& out) {
   net::Loop loop;
-  net::NameResolverOptions options;
-  options.timeout = config.timeouts.dns;
-  options.server = config.dns.server;
   const std::string server =
       config.dns.server.empty() ? "the name server of resolv.conf" : config.dns.server;
-  const auto resolver = net::make_name_resolver(loop, options);
+  const auto resolver = net::make_name_resolver(loop, name_options(config));
   if (!resolver) {
     out.push_back({Health::failed, "dns", describe(resolver.error()), {}});
     return;

@@ -47,9 +47,11 @@ bool OpaAddresses::contain(const net::IpAddress& address, std::uint16_t port) co
   return std::find(found_.begin(), found_.end(), wanted) != found_.end();
 }
 
-std::unique_ptr<net::NameResolver> watched(net::NameResolver& names, OpaAddresses& addresses,
-                                           std::uint16_t port) {
-  return std::make_unique<WatchedResolver>(names, addresses, port);
+std::unique_ptr<net::NameResolver> find_opa_by(net::NameResolver& names, OpaAddresses& addresses,
+                                               opa::ClientOptions& options) {
+  auto watched = std::make_unique<WatchedResolver>(names, addresses, options.address.endpoint.port);
+  options.names = watched.get();
+  return watched;
 }
 
 }  // namespace warder::proxy

@@ -7,6 +7,7 @@
 
 #include "net/address.h"
 #include "net/lookup.h"
+#include "opa-client/client.h"
 
 namespace warder::proxy {
 
@@ -22,10 +23,11 @@ class OpaAddresses {
   std::vector<net::Endpoint> found_;  // unmapped, the oldest first
 };
 
-// Resolves by `names`, and tells `addresses` of what is found before the caller learns of it. Both
-// outlive it.
-[[nodiscard]] std::unique_ptr<net::NameResolver> watched(net::NameResolver& names,
-                                                         OpaAddresses& addresses,
-                                                         std::uint16_t port);
+// Has a client with `options` look up OPA's name, if it has one, by `names`, which tells
+// `addresses` of what is found before the client learns of it. Both outlive what is returned, and
+// that outlives the client.
+[[nodiscard]] std::unique_ptr<net::NameResolver> find_opa_by(net::NameResolver& names,
+                                                             OpaAddresses& addresses,
+                                                             opa::ClientOptions& options);
 
 }  // namespace warder::proxy

@@ -27,8 +27,8 @@ bool may_pass(Errc code) {
 
 }  // namespace
 
-std::string binaries_path(std::string_view decision_path) {
-  return std::string(decision_path.substr(0, decision_path.rfind('/') + 1)) + "binaries";
+std::string beside(std::string_view decision_path, std::string_view document) {
+  return std::string(decision_path.substr(0, decision_path.rfind('/') + 1)).append(document);
 }
 
 Result<std::vector<std::string>> parse_binaries(const opa::Document& document) {
@@ -51,7 +51,7 @@ PolicyNames::PolicyNames(net::Loop& loop, opa::Client& opa, identity::PolicyPath
       paths_(paths),
       records_(records),
       metrics_(metrics),
-      path_(binaries_path(options.decision_path)),
+      path_(beside(options.decision_path, "binaries")),
       refresh_(options.refresh),
       timer_(loop, [this] { read(); }),
       self_(std::make_shared<Self>(Self{this})),
@@ -108,8 +108,15 @@ void PolicyNames::on_document(const Result<opa::Document>& document) {
     take(std::move(*paths));
   else if (over)
     tell(paths.error());
+  else
+    note_delay(paths.error());
   if (std::exchange(again_, false)) return read_soon();
   timer_.start(over ? refresh_ : std::min(refresh_, kRetry));
+}
+
+void PolicyNames::note_delay(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (!check_.ok) check_.detail = "not read yet: " + describe(error);
 }
 
 void PolicyNames::take(std::vector<std::string> paths) {

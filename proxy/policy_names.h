@@ -57,6 +57,7 @@ class PolicyNames final : public RevisionListener {
   void on_document(const Result<opa::Document>& document);
   void take(std::vector<std::string> paths);
   void tell(const Error& error);
+  void note_delay(const Error& error);
 
   struct Self {
     PolicyNames* names;
@@ -83,8 +84,9 @@ class PolicyNames final : public RevisionListener {
   Check check_;
 };
 
-// Where the list is: "/v1/data/egress/binaries" beside "/v1/data/egress/decision".
-[[nodiscard]] std::string binaries_path(std::string_view decision_path);
+// Where another document of the policy is: "/v1/data/egress/binaries" beside
+// "/v1/data/egress/decision".
+[[nodiscard]] std::string beside(std::string_view decision_path, std::string_view document);
 
 // What the document says. Errors: opa_bad_answer.
 [[nodiscard]] Result<std::vector<std::string>> parse_binaries(const opa::Document& document);

@@ -12,7 +12,6 @@ namespace warder::proxy {
 
 namespace {
 
-constexpr std::chrono::seconds kEvery{5};
 constexpr std::chrono::milliseconds kEveryUntilReady{500};
 constexpr std::uint64_t kTellWaitingEveryMs = 10000;
 
@@ -34,13 +33,13 @@ opa::Query probe_question() {
 }
 
 Readiness::Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities,
-                     RecordSink& records, StartupGate& gate, OnRevision on_revision)
+                     RecordSink& records, StartupGate& gate, Options options)
     : loop_(loop),
       opa_(opa),
       identities_(identities),
       records_(records),
       gate_(gate),
-      on_revision_(std::move(on_revision)),
+      options_(std::move(options)),
       timer_(loop, [this] { probe(); }) {}
 
 void Readiness::start() {
@@ -82,7 +81,7 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
   } else {
     opa.ok = true;
     opa.detail = "OPA answered the probe";
-    on_revision_(answer->revision);
+    options_.on_revision(answer->revision);
   }
   if (answer) {
     const bool logged = answer->decision_id.has_value();
@@ -100,27 +99,45 @@ void Readiness::on_answer(const Result<opa::Decision>& answer) {
 }
 
 void Readiness::conclude(Check opa) {
-  const bool ready = opa.ok && identity_works();
-  if (!gate_.is_open()) tell_waiting(opa.ok ? "" : opa.detail);
-  if (opa.ok) gate_.open();
+  if (!gate_.is_open()) attend_gate(opa);
+  const bool ready = opa.ok && gate_.is_open() && identity_works();
   set(opa_check_, std::move(opa));
-  timer_.start(ready ? std::chrono::milliseconds(kEvery) : kEveryUntilReady);
+  timer_.start(ready ? options_.every : kEveryUntilReady);
 }
 
-// `what` empty: it is over.
-void Readiness::tell_waiting(const std::string& what) {
+void Readiness::attend_gate(const Check& opa) {
   const std::uint64_t now = loop_.now_ms();
-  const std::string waited = std::to_string(now - began_ms_);
-  if (what.empty()) {
-    return records_.write(Diagnostic{
-        LogLevel::info, "gate_open", "Requests are decided from now on.", {{"waited_ms", waited}}});
+  if (!opa.ok) {
+    answers_since_ms_.reset();
+    return tell_waiting(opa);
   }
+  if (!answers_since_ms_) answers_since_ms_ = now;
+  const Check names = options_.names();
+  const std::chrono::milliseconds waited{now - *answers_since_ms_};
+  if (!names.ok && waited < options_.names_patience) return tell_waiting(names);
+  gate_.open();
+  Diagnostic told{LogLevel::info,
+                  "gate_open",
+                  "Requests are decided from now on.",
+                  {{"waited_ms", std::to_string(now - began_ms_)}}};
+  if (!names.ok) {
+    told.level = LogLevel::warn;
+    told.message += " Callers may lack names that the policy has for them.";
+    told.fields.emplace_back(names.name, names.detail);
+  }
+  records_.write(std::move(told));
+}
+
+void Readiness::tell_waiting(const Check& for_what) {
+  const std::uint64_t now = loop_.now_ms();
   if (now < tell_at_ms_) return;
   tell_at_ms_ = now + kTellWaitingEveryMs;
-  records_.write(Diagnostic{LogLevel::warn,
-                            "gate_waiting",
-                            "No request is decided until OPA is healthy and answers the probe.",
-                            {{"opa", what}, {"waited_ms", waited}}});
+  records_.write(Diagnostic{
+      LogLevel::warn,
+      "gate_waiting",
+      "No request is decided until OPA is healthy, answers the probe and has said which "
+      "paths the policy mentions.",
+      {{for_what.name, for_what.detail}, {"waited_ms", std::to_string(now - began_ms_)}}});
 }
 
 // Only the loop's thread writes what this reads.

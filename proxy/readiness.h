@@ -28,19 +28,28 @@ namespace warder::proxy {
 // thread.
 class Readiness {
  public:
-  // What an answer says the policy's revision is, on the loop's thread.
-  using OnRevision = std::function<void(const std::optional<std::string>&)>;
+  struct Options {
+    std::chrono::milliseconds every;  // between two probes, once all is well
+    // Whether the paths that the policy mentions are known.
+    std::function<Check()> names;
+    // What an answer says the policy's revision is, on the loop's thread.
+    std::function<void(const std::optional<std::string>&)> on_revision;
+    // For how long requests wait for those paths when OPA does answer. Without them a caller may
+    // lack a name, and be refused.
+    std::chrono::milliseconds names_patience{10000};
+  };
 
   // All outlive it.
   Readiness(net::Loop& loop, opa::Client& opa, identity::Resolver& identities, RecordSink& records,
-            StartupGate& gate, OnRevision on_revision);
+            StartupGate& gate, Options options);
   Readiness(const Readiness&) = delete;
   Readiness& operator=(const Readiness&) = delete;
   ~Readiness() = default;
 
-  // Probes now and then every few seconds; more often until all is well. Its own connection is
-  // looked up until it was found once. Opens the gate when OPA has answered the probe and then says
-  // that it is healthy, all its bundles included; until then the log says what is waited for.
+  // Probes now and then again; more often until all is well. Its own connection is looked up until
+  // it was found once. Opens the gate when OPA has answered the probe, then says that it is
+  // healthy, all its bundles included, and the policy's paths are known; until then the log says
+  // what is waited for.
   void start();
   void set_listening(bool listening);
   [[nodiscard]] std::vector<Check> checks() const;
@@ -49,7 +58,8 @@ class Readiness {
   void probe();
   void on_answer(const Result<opa::Decision>& answer);
   void conclude(Check opa);
-  void tell_waiting(const std::string& what);
+  void attend_gate(const Check& opa);
+  void tell_waiting(const Check& for_what);
   [[nodiscard]] bool identity_works() const;
   void look_up_self();
   void on_self(const identity::Identity& identity);
@@ -61,9 +71,10 @@ class Readiness {
   identity::Resolver& identities_;
   RecordSink& records_;
   StartupGate& gate_;
-  const OnRevision on_revision_;
+  const Options options_;
   std::uint64_t began_ms_ = 0;
   std::uint64_t tell_at_ms_ = 0;
+  std::optional<std::uint64_t> answers_since_ms_;  // OPA, without a break
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   std::unique_ptr<identity::Lookup> lookup_;

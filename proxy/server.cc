@@ -17,6 +17,7 @@
 #include "proxy/connection_limits.h"
 #include "proxy/identity_options.h"
 #include "proxy/metrics.h"
+#include "proxy/name_options.h"
 #include "proxy/opa_certificates.h"
 #include "proxy/opa_options.h"
 #include "proxy/policy_names.h"
@@ -85,12 +86,16 @@ class Server {
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
                            metrics_, *names_, gate_, denials_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
-    readiness_ = std::make_unique<Readiness>(loop_, *opa_, *identities_, records_, gate_,
-                                             [this](const std::optional<std::string>& revision) {
-                                               names_->saw_revision(revision);
-                                               for (const auto& worker : workers_)
-                                                 worker->saw_revision(revision);
-                                             });
+    readiness_ =
+        std::make_unique<Readiness>(loop_, *opa_, *identities_, records_, gate_,
+                                    Readiness::Options{.every = config_.opa.probe,
+                                                       .names = [this] { return names_->check(); },
+                                                       .on_revision =
+                                                           [this](const auto& revision) {
+                                                             names_->saw_revision(revision);
+                                                             for (const auto& worker : workers_)
+                                                               worker->saw_revision(revision);
+                                                           }});
     if (Result<void> admin = open_admin(); !admin) return admin;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(opa->address));
@@ -99,14 +104,10 @@ class Server {
 
   // For the probes. Without a breaker, so that they say what the matter is.
   Result<void> open_opa(opa::ClientOptions options) {
-    net::NameResolverOptions dns;
-    dns.timeout = config_.timeouts.dns;
-    dns.server = config_.dns.server;
-    auto resolver = net::make_name_resolver(loop_, dns);
+    auto resolver = net::make_name_resolver(loop_, name_options(config_));
     if (!resolver) return fail(resolver.error());
     resolver_ = std::move(*resolver);
-    opa_names_ = watched(*resolver_, opa_addresses_, options.address.endpoint.port);
-    options.names = opa_names_.get();
+    opa_names_ = find_opa_by(*resolver_, opa_addresses_, options);
     options.max_connections = 2;  // for the probes, and the policy's names
     if (options.tls) certificates_.emplace(loop_, options.tls, records_);
     opa_ = opa::make_client(loop_, std::move(options));

@@ -4,7 +4,7 @@
 
 namespace warder::proxy {
 
-// Whether requests are decided yet: shut until OPA was seen to answer, and never shut again. Any
+// Whether requests are decided yet: shut until Readiness opens it, and never shut again. Any
 // thread.
 class StartupGate {
  public:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/exchange_record.h"
+#include "proxy/name_options.h"
 #include "proxy/opa_options.h"
 #include "proxy/request_id.h"
 
@@ -16,12 +17,7 @@ namespace {
 constexpr std::size_t kRefusedAtOnce = 64;
 
 net::NameResolverOptions dns_options(const Shared& shared) {
-  net::NameResolverOptions options;
-  options.timeout = shared.config.timeouts.dns;
-  options.server = shared.config.dns.server;
-  options.max_in_flight = shared.config.dns.max_in_flight;
-  options.cache_entries = shared.config.dns.cache_entries;
-  options.max_ttl = shared.config.dns.max_ttl;
+  net::NameResolverOptions options = name_options(shared.config);
   options.on_lookup = [&metrics = shared.metrics](net::LookupSource source) {
     metrics.count_name_lookup(source);
   };
@@ -70,8 +66,7 @@ Result<void> Worker::open(const std::vector<net::Endpoint>& listen) {
 opa::ClientOptions Worker::opa_client_options() {
   const Config::Opa& config = shared_.config.opa;
   opa::ClientOptions options = shared_.opa;
-  opa_names_ = watched(*names_, shared_.opa_addresses, options.address.endpoint.port);
-  options.names = opa_names_.get();
+  opa_names_ = find_opa_by(*names_, shared_.opa_addresses, options);
   options.max_connections = config.connections;
   options.max_waiting = config.queue;
   options.breaker_failures = config.breaker_failures;

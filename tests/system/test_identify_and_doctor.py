@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ECHO, PYTHON
 from rig.client import Agent, RawClient
-from rig.opa import REGO
+from rig.opa import REGO, Opa
 from rig.waiting import DEADLINE, eventually
 from rig.warder import PROGRAM, UnixHttp
 from rig.world import GATE, ORIGIN
@@ -151,6 +151,21 @@ def test_doctor_says_what_is_wrong_with_opa(doctor, world, tmp_path):
     with TcpOpa(world, "127.0.0.1", tmp_path) as other:
         [finding], code = doctor("opa", opa={"url": other.url, "path": "/v1/data/none", "timeout": "20s"})
     assert code == 1 and finding["what"] == "OPA answers, but /v1/data/none is undefined"
+
+
+def test_doctor_lists_what_opa_finds_wrong_with_the_policy(doctor, world, opa):
+    [finding], code = doctor("policy")
+    assert code == 0 and finding["what"].startswith("OPA finds no mistakes in the policy"), finding
+    bad = Opa(world, {"web": {"endpoints": [{"host": "origin.test", "port": 443, "prot": "tcp"}],
+                              "binaries": [{"path": "bin/curl"}]}}, name="mistaken-opa")
+    try:
+        findings, code = doctor("policy", opa={"url": bad.url, "timeout": "20s"})
+    finally:
+        bad.stop()
+    assert code == 1 and {finding["result"] for finding in findings} == {"FAIL"}
+    told = [finding["what"] for finding in findings]
+    assert "network_policies/web/endpoints/0/prot: prot is not a key" in told, told
+    assert any(what.startswith("network_policies/web/binaries/0") for what in told), told
 
 
 def test_doctor_tells_who_can_open_a_socket(doctor, world, opa):

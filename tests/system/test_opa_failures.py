@@ -185,6 +185,24 @@ def test_opa_is_not_there_at_the_start(make_warder, world, origins, dns, policie
         later.stop()
 
 
+def test_the_first_request_waits_for_the_paths_of_the_policy(make_warder, world, origins, dns):
+    """A program that it calls by one of them would be unknown."""
+    binaries = "/v1/data/egress/binaries"
+    server = ScriptedOpa(world, "nameless", lambda question: answer(ALLOW), {binaries: None})
+    warder = make_warder(server.url, awaits_opa=False)
+    try:
+        waiting = warder.records.wait(lambda r: r.get("event") == "gate_waiting", "what it waits for")
+        assert waiting["policy_names"].startswith("not read yet"), waiting
+        assert_no_decision(world, warder, origins, dns, "starting")
+        server.documents[binaries] = answer({"result": ["/usr/bin/python3"]})
+        warder.records.wait(lambda r: r.get("event") == "gate_open", "that it is open")
+        assert ask(world, warder).status == 200
+        assert warder.samples()['warder_policy_paths{state="looked_up"}'] == 1
+    finally:
+        warder.stop()
+        server.stop()
+
+
 def test_denials_say_why_in_json(warder, world):
     with RawClient(world.box, warder.address) as client:
         reply = client.connect("denied.test", ECHO)

@@ -91,6 +91,7 @@ TEST_CASE_METHOD(PolicyNamesTest, "While OPA can't be reached they stay, and are
   names.start();
   fail_with(Errc::opa_unreachable);
   CHECK_FALSE(names.check().ok);
+  CHECK(names.check().detail == "not read yet: opa_unreachable: what happened");
   answer(R"(["/a"])");
   CHECK(names.check().ok);
   names.saw_revision("r1");
@@ -150,8 +151,8 @@ TEST_CASE_METHOD(LoopFixture, "A revision that is seen at the end finds nobody")
 }
 
 TEST_CASE("The list stands beside the decision") {
-  CHECK(proxy::binaries_path("/v1/data/egress/decision") == "/v1/data/egress/binaries");
-  CHECK(proxy::binaries_path("/v1/data/a/b/allow") == "/v1/data/a/b/binaries");
+  CHECK(proxy::beside("/v1/data/egress/decision", "binaries") == "/v1/data/egress/binaries");
+  CHECK(proxy::beside("/v1/data/a/b/allow", "binaries") == "/v1/data/a/b/binaries");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gate_fixture.h"
 
@@ -26,12 +27,17 @@ struct ReadinessTest : LoopFixture {
   GateRecords records;
   std::vector<std::optional<std::string>> revisions;
   proxy::StartupGate gate;
-  proxy::Readiness readiness{loop(),
-                             opa,
-                             resolver,
-                             records,
-                             gate,
-                             [this](const std::optional<std::string>& revision) { revisions.push_back(revision); }};
+  Check names{"policy_names", true, true, "read"};
+  proxy::Readiness readiness{
+      loop(),
+      opa,
+      resolver,
+      records,
+      gate,
+      {.every = std::chrono::milliseconds(600),
+       .names = [this] { return names; },
+       .on_revision = [this](const auto& revision) { revisions.push_back(revision); },
+       .names_patience = std::chrono::milliseconds(700)}};
 
   Check check(std::string_view name) const {
     for (const Check& check : readiness.checks()) {
@@ -107,6 +113,38 @@ TEST_CASE_METHOD(ReadinessTest, "The gate opens once OPA has answered and is hea
   CHECK(gate.is_open());
   CHECK(told("gate_open") != nullptr);
   CHECK(check("opa").ok);
+}
+
+TEST_CASE_METHOD(ReadinessTest, "The gate waits for the paths that the policy mentions") {
+  names = {"policy_names", false, true, "not read yet"};
+  readiness.start();
+  resolver.first.answer(owned_by(::getpid()));
+  answer_probe(deny_decision());
+  CHECK_FALSE(gate.is_open());
+  REQUIRE(told("gate_waiting") != nullptr);
+  CHECK(told("gate_waiting")->fields.front() ==
+        std::pair<std::string, std::string>("policy_names", "not read yet"));
+  SECTION("until they are read") {
+    names.ok = true;
+    REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+    answer_probe(deny_decision());
+    REQUIRE(gate.is_open());
+    CHECK(told("gate_open")->level == proxy::LogLevel::info);
+  }
+  SECTION("for so long and no longer, counted from when OPA answers") {
+    REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+    opa.calls.answer(fail(Errc::opa_unreachable, "the test"));
+    for (int probes = 0; probes < 2; ++probes) {
+      REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+      answer_probe(deny_decision());
+      CHECK_FALSE(gate.is_open());
+    }
+    REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
+    answer_probe(deny_decision());
+    REQUIRE(gate.is_open());
+    CHECK(told("gate_open")->level == proxy::LogLevel::warn);
+    CHECK(told("gate_open")->fields.back().second == "not read yet");
+  }
 }
 
 TEST_CASE_METHOD(ReadinessTest, "The probe asks about nobody and a name that nobody has") {

@@ -38,12 +38,14 @@ class Held:
 
 class ScriptedOpa:
     """`script` gets the input of each question and returns the bytes of the answer, a Held, or None to
-    close the connection. Warder's own probe is always allowed, and it is always healthy."""
+    close the connection. Warder's own probe is always allowed, and it is always healthy. `documents` has
+    the answers for those that are read, or None, by path; others are undefined."""
 
-    def __init__(self, world, name, script):
+    def __init__(self, world, name, script, documents=None):
         self.path = world.secret / f"{name}.sock"
         self.url = f"unix://{self.path}"
         self.script = script
+        self.documents = documents or {}
         self.held = queue.Queue()
         self._open = set()
         self._lock = threading.Lock()
@@ -78,15 +80,16 @@ class ScriptedOpa:
         line = stream.readline()
         if not line:
             return False
-        method = line.split(b" ")[0]
+        method, path = line.split(b" ")[:2]
         while line not in (b"\r\n", b""):
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
             line = stream.readline()
         if method == b"GET":
-            connection.sendall(answer({}))
-            return True
+            reply = self.documents.get(path.decode(), answer({}))
+            connection.sendall(reply or b"")
+            return reply is not None
         question = json.loads(stream.read(length) or b"{}").get("input", {})
         if question.get("host") == "probe.invalid":
             connection.sendall(answer(ALLOW))

@@ -113,6 +113,41 @@ TEST_CASE("an ability that is missing says what is done instead, and whom to giv
   CHECK(findings[1].remedy == "grant CAP_BPF and CAP_PERFMON: see capabilities");
 }
 
+TEST_CASE("mistakes that OPA finds in the policy are listed") {
+  const auto judged = [](const Result<opa::Document>& document) {
+    std::vector<Finding> findings;
+    doctor::judge_problems(document, findings);
+    return findings;
+  };
+  const std::string error = R"({"path":"a/b","problem":"b is not a key","severity":"error"})";
+  const std::string warning = R"({"path":"a/c","problem":"is there twice","severity":"warning"})";
+
+  CHECK(as_text(judged(opa::Document{"[" + warning + "," + error + "]"})) ==
+        "FAIL  policy: a/b: b is not a key; to do: warder policy check tells the file and line\n");
+  std::string many = error;
+  for (int i = 0; i < 24; ++i) many += "," + error;
+  const auto listed = judged(opa::Document{"[" + many + "]"});
+  REQUIRE(listed.size() == 21);
+  CHECK(listed.back().what == "5 mistakes more");
+  CHECK(listed.back().health == Health::failed);
+
+  CHECK(as_text(judged(opa::Document{"[]"})) ==
+        "ok    policy: OPA finds no mistakes in the policy\n");
+  const auto warned = judged(opa::Document{"[" + warning + "]"});
+  REQUIRE(warned.size() == 1);
+  CHECK(warned[0].health == Health::ok);
+  CHECK(warned[0].what.find("warns of 1") != std::string::npos);
+
+  CHECK(judged(opa::Document{}).empty());
+  for (const char* odd : {"{}", "7", "nothing"})
+    CHECK(worst(judged(opa::Document{odd})) == Health::warning);
+  CHECK(worst(judged(opa::Document{"[1, {}]"})) == Health::failed);
+  const auto refused = judged(fail(Errc::opa_status, "401 unauthorized"));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].health == Health::warning);
+  CHECK(refused[0].what.find("401 unauthorized") != std::string::npos);
+}
+
 TEST_CASE("settings that weaken what a path says are told") {
   const ProcSketch open;
   open.file("sys/user/max_user_namespaces", "96364\n");
