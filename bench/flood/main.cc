@@ -37,6 +37,7 @@ struct Options {
 };
 
 struct Figures {
+  double quiet_busy = 0, flood_busy = 0;  // of all processors, by whomever
   double quiet_p50 = 0, quiet_p99 = 0, flood_p50 = 0, flood_p99 = 0;  // microseconds
   double warder_cpu = 0, opa_cpu = 0;  // of one processor, in the flood
   std::uint64_t flood_took_ms = 0;
@@ -111,6 +112,31 @@ int flood(const std::vector<std::string>& arguments) {
   return EXIT_SUCCESS;
 }
 
+// Jiffies of all processors since the machine was started (proc_stat(5)).
+struct Jiffies {
+  double all = 0, idle = 0;
+};
+
+Jiffies jiffies() {
+  std::ifstream file("/proc/stat");
+  std::string name;
+  file >> name;
+  Jiffies read;
+  // user, nice, system, idle, iowait, irq, softirq, steal; guests are a part of user.
+  for (int field = 0; field < 8; ++field) {
+    double value = 0;
+    file >> value;
+    read.all += value;
+    if (field == 3 || field == 4) read.idle += value;
+  }
+  return read;
+}
+
+double busy_since(const Jiffies& before) {
+  const Jiffies now = jiffies();
+  return 1 - (now.idle - before.idle) / (now.all - before.all);
+}
+
 Result<Answers> ask_quietly(const Gate& gate, std::uint64_t seconds) {
   const std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
   auto answers = ask_at_pace({gate.address(), false, seconds * kQuietPerSecond,
@@ -137,8 +163,10 @@ Result<Figures> round(const Options& options, const GateSite& site, const std::s
   if (!gate) return fail(gate.error());
   Gate& at = **gate;
   if (auto warm = ask_quietly(at, kWarmUpSeconds); !warm) return fail(warm.error());
+  const Jiffies before_quiet = jiffies();
   const auto quiet = ask_quietly(at, options.seconds);
   if (!quiet) return fail(quiet.error());
+  const double quiet_busy = busy_since(before_quiet);
   const std::string output = site.directory + "/flooder.out";
   std::filesystem::remove(output);
   const double rate = static_cast<double>(options.requests) / static_cast<double>(options.seconds);
@@ -150,10 +178,13 @@ Result<Figures> round(const Options& options, const GateSite& site, const std::s
   if (!flooder) return fail(flooder.error());
   // Until it runs its own program, it holds what this one has opened.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const Jiffies before_flood = jiffies();
   const auto flooded = ask_quietly(at, options.seconds);
   if (!flooded) return fail(flooded.error());
   const double elapsed = static_cast<double>(options.seconds);
-  Figures figures{quiet->latency.percentile_us(50),
+  Figures figures{quiet_busy,
+                  busy_since(before_flood),
+                  quiet->latency.percentile_us(50),
                   quiet->latency.percentile_us(99),
                   flooded->latency.percentile_us(50),
                   flooded->latency.percentile_us(99),
@@ -175,13 +206,12 @@ Result<Figures> round(const Options& options, const GateSite& site, const std::s
 }
 
 void print(const std::string& kind, std::uint64_t number, const Figures& of) {
-  fmt::print(
-      "| {} | {} | {:.0f} us | {:.0f} us | {:.0f} us | {:.0f} us | {:.2f} | {:.1f} s | {} | {} in "
-      "{} lines "
-      "| {:.0f} % | {:.0f} % |\n",
-      kind, number, of.quiet_p50, of.quiet_p99, of.flood_p50, of.flood_p99,
-      of.flood_p99 / of.quiet_p99, static_cast<double>(of.flood_took_ms) / 1000, of.told.asked,
-      of.told.denied, of.told.lines, of.warder_cpu * 100, of.opa_cpu * 100);
+  fmt::print("| {} | {} | {:.0f} us | {:.0f} us | {:.0f} us | {:.0f} us | {:.2f} ", kind, number,
+             of.quiet_p50, of.quiet_p99, of.flood_p50, of.flood_p99, of.flood_p99 / of.quiet_p99);
+  fmt::print("| {:.1f} s | {} | {} in {} lines | {:.0f} % | {:.0f} % | {:.0f} %, {:.0f} % |\n",
+             static_cast<double>(of.flood_took_ms) / 1000, of.told.asked, of.told.denied,
+             of.told.lines, of.warder_cpu * 100, of.opa_cpu * 100, of.quiet_busy * 100,
+             of.flood_busy * 100);
   std::fflush(stdout);
 }
 
@@ -192,10 +222,10 @@ Result<void> bench(const Options& options, const std::string& directory) {
   fmt::print("{} denied requests in {} s beside {} allowed ones a second, {} rounds; Linux {}\n\n",
              options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
   fmt::print(
-      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | flood took | "
-      "asked of OPA "
-      "| in the log | CPU of Warder | of OPA "
-      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | flood ");
+  fmt::print(
+      "took | asked of OPA | in the log | CPU of Warder | of OPA | machine busy, quiet and in ");
+  fmt::print("the flood |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (const std::string kind : {"get", "connect"}) {
     if (!options.only.empty() && options.only != kind) continue;
     std::vector<double> ratios;
@@ -206,7 +236,7 @@ Result<void> bench(const Options& options, const std::string& directory) {
       ratios.push_back(figures->flood_p99 / figures->quiet_p99);
     }
     std::sort(ratios.begin(), ratios.end());
-    fmt::print("| {} | median | | | | | {:.2f} | | | | | |\n", kind, ratios[ratios.size() / 2]);
+    fmt::print("| {} | median | | | | | {:.2f} | | | | | | |\n", kind, ratios[ratios.size() / 2]);
   }
   return {};
 }
