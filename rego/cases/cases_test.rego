@@ -103,6 +103,6 @@ all_as_expected(case, answers) if {
 
 test_every_case_has_its_answer if {
 	count(cases.questions) >= 150
-	print(wrong)
+	print(count(wrong))
 	wrong == set()
 }

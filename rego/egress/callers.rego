@@ -1,15 +1,13 @@
 # Which programs an entry in `binaries` is about.
 package egress
 
-_listing_policies contains name if {
-	some name, entries in _entries
-	some entry in entries
+_lists_caller(policy) if {
+	some entry in _entries(policy)
 	_lists(entry)
 }
 
-_admitting_policies contains name if {
-	some name, entries in _entries
-	some entry in entries
+_admits_caller(policy) if {
+	some entry in _entries(policy)
 	_admits(entry)
 }
 
@@ -28,22 +26,24 @@ _admits(entry) if {
 	_well_enough_known(entry.binary)
 }
 
-# Every key that is there must match, so that a mistake in one never widens the other. Of an entry that is
-# written wrong, every key that can be read; with none of them it may be meant for anybody.
+# Both path and sha256 must match, so that a mistake in one never widens the other. What can't be read of an
+# entry that is written wrong doesn't count: with neither of them it may be meant for anybody.
 _names_program(binary) if {
-	every key in _readable_keys(binary) {
-		_is_caller_by(key, binary)
-	}
+	_may_be_at_path(binary)
+	_may_hold(binary)
 }
 
-_readable_keys(binary) := {key |
-	some key, value in binary
-	_is_readable(key, value)
-}
+_may_be_at_path(binary) if _is_caller_by("path", binary)
 
-_is_readable("path", path) if _is_path(path)
+_may_be_at_path(binary) if not _is_readable("path", binary)
 
-_is_readable("sha256", sha256) if _is_sha256(sha256)
+_may_hold(binary) if not _is_readable("sha256", binary)
+
+_may_hold(binary) if _is_caller_by("sha256", binary)
+
+_is_readable("path", binary) if _is_path(binary.path)
+
+_is_readable("sha256", binary) if _is_sha256(binary.sha256)
 
 _is_caller_by("path", binary) if _runs(binary.path)
 
@@ -58,16 +58,21 @@ _is_caller_by("sha256", binary) if lower(binary.sha256) == input.sha256
 # Byte for byte; a caller without a trusted name (null) is in no list.
 _runs(path) if path == input.binary
 
-# Other names of the same file.
-_runs(path) if {
-	is_string(input.binary)
-	count(input.identity.processes) > 0
-	every process in input.identity.processes {
-		path in process.names
-	}
-}
+_runs(path) if path in _other_names
 
 _runs(pattern) if _fits(pattern, input.binary)
+
+# Other names of the same file.
+_other_names contains name if {
+	is_string(input.binary)
+	some name in input.identity.processes[0].names
+
+	# For speed alone.
+	name != input.binary
+	every process in input.identity.processes {
+		name in process.names
+	}
+}
 
 # "*" stands for any bytes of one segment, "**" for any bytes.
 _fits(pattern, path) if {
@@ -132,9 +137,12 @@ _process_has(process, "started_by", programs) if {
 
 # Known to be another one than the entry is about.
 _excludes(entry) if {
-	count(entry.mistakes) == 0
-	count(input.identity.processes) > 0
 	some key, value in entry.binary
+
+	# For speed alone.
+	key in {"uid", "container", "started_by"}
+	count(_mistakes_of(entry)) == 0
+	count(input.identity.processes) > 0
 	every process in input.identity.processes {
 		_is_known(process, key)
 		not _process_has(process, key, value)

@@ -3,7 +3,7 @@
 package egress
 
 # Of the index. Another one was built for another version of this package.
-_format := 1
+_format := 2
 
 # Never asked of the whole index: OPA would convert all of it for each question.
 _has_index if is_number(data.egress_index.format)
@@ -23,50 +23,67 @@ _matching contains match if {
 	_fits_label(match.endpoint.host)
 }
 
-_matching contains match if {
-	not _has_index
-	some name, policy in _policies
-	some i, endpoint in _list(policy, "endpoints")
-	_names_host(endpoint.host)
-	input.port in _ports(endpoint)
-	match := _match(name, i, endpoint)
+_matching contains _match(name, i, endpoint) if {
+	some name, policy in _written
+	is_array(policy.endpoints)
+	some i, endpoint in policy.endpoints
+	lower(endpoint.host) == _host
+	_is_plain_host(endpoint.host)
+	_has_port(endpoint)
 }
 
-# An endpoint as the index holds it.
+_matching contains _match(name, i, endpoint) if {
+	some name, policy in _written
+	is_array(policy.endpoints)
+	some i, endpoint in policy.endpoints
+	contains(endpoint.host, "*")
+
+	# For speed alone.
+	endswith(lower(endpoint.host), _last_labels)
+	_stands_for_host(endpoint.host)
+	_has_port(endpoint)
+}
+
+# The policies as they are written, where there is no index of them.
+_written := _policies if not _has_index
+
+# An endpoint as the index holds it, with what decides over everybody it is for.
 _match(name, i, endpoint) := {
 	"policy": name,
 	"number": i,
 	"endpoint": endpoint,
-	"mistakes": _texts(_endpoint_mistakes(endpoint)),
+	"mistakes": _endpoint_mistakes(endpoint),
+	"policy_mistakes": _policy_mistakes(name),
+	"required": _required(name, endpoint),
+	"max_age": object.get(_policies[name], "max_age", 0),
+	"allowed_ips": array.concat(_literal(endpoint), _list(endpoint, "allowed_ips")),
 }
 
-_texts(mistakes) := sort({mistake.problem | some mistake in mistakes})
+# Of the policy and of its endpoint; both count.
+_required(name, endpoint) := [required |
+	some required in [object.get(_policies[name], "require", {}), object.get(endpoint, "require", {})]
 
-_matching_policies := {match.policy | some match in _matching}
+	# For speed alone.
+	required != {}
+]
+
+# An endpoint that names an address has thereby approved it, private or not.
+_literal(endpoint) := [lower(endpoint.host)] if {
+	_is_address(endpoint.host)
+} else := []
 
 # What is said of a policy as a whole.
-_facts := {name: facts |
-	# For speed alone.
-	some name in _matching_policies
-	facts := data.egress_index.policies[name].facts
-} if {
+_sound(name) := data.egress_index.policies[name].sound if {
 	_indexed
-} else := {name: _policy_facts(_policies[name]) |
-	# For speed alone.
-	some name in _matching_policies
-}
+} else := _is_sound(name)
 
-_policy_facts(policy) := {
-	"require": object.get(policy, "require", {}),
-	"max_age": object.get(policy, "max_age", 0),
-	"mistakes": _texts(_policy_mistakes(policy)),
-	"sound": _is_sound(policy),
-	"programs": _shown(_program_names(policy)),
-}
+_programs(name) := data.egress_index.policies[name].programs if {
+	_indexed
+} else := _shown(_program_names(name))
 
-_is_sound(policy) if {
-	count(_policy_mistakes(policy)) == 0
-	every binary in policy.binaries {
+_is_sound(name) if {
+	count(_policy_mistakes(name)) == 0
+	every binary in _policies[name].binaries {
 		count(_binary_mistakes(binary)) == 0
 	}
 } else := false
@@ -74,7 +91,7 @@ _is_sound(policy) if {
 # One more than messages show, so that they can tell.
 _shown(names) := array.slice(sort(names), 0, _most + 1)
 
-_program_names(policy) := {_program_name(binary) | some binary in _list(policy, "binaries")}
+_program_names(name) := {_program_name(binary) | some binary in _list(_policies[name], "binaries")}
 
 _program_name(binary) := sprintf("%s and what it starts", [binary.path]) if {
 	binary.descendants == true
@@ -90,11 +107,10 @@ _other_ports contains port if {
 }
 
 _other_ports contains port if {
-	not _has_index
-	some policy in _policies
+	some policy in _written
 	some endpoint in _list(policy, "endpoints")
-	_names_host(endpoint.host)
-	not _is_within_label(endpoint.host)
+	lower(endpoint.host) in _patterns
+	_is_host(endpoint.host)
 	some port in _ports(endpoint)
 }
 
@@ -104,47 +120,35 @@ _near_patterns contains pattern if {
 }
 
 _near_patterns contains pattern if {
-	not _has_index
-	some policy in _policies
+	some policy in _written
 	some endpoint in _list(policy, "endpoints")
-	input.port in _ports(endpoint)
 	pattern := lower(endpoint.host)
 	pattern in _patterns_nearby
+	_has_port(endpoint)
 }
 
-# The entries in `binaries` of those policies that may be about this caller.
-_entries := {name: entries |
-	some name in _matching_policies
-	entries := {entry |
-		# For speed alone.
-		some key in _caller_keys
-		some entry in data.egress_index.policies[name].binaries[key]
-	}
+# The entries in `binaries` of a policy that may be about this caller.
+_entries(name) := {entry |
+	# For speed alone.
+	some key in _caller_keys
+	some entry in data.egress_index.policies[name].binaries[key]
 } if {
 	_indexed
-} else := {name: entries |
-	some name in _matching_policies
-	entries := {_entry(binary) | some binary in _list(_policies[name], "binaries")}
+} else := [{"binary": binary} | some binary in _policies[name].binaries] if {
+	is_array(_policies[name].binaries)
 }
 
-_entry(binary) := {"binary": binary, "mistakes": _texts(_binary_mistakes(binary))}
+_mistakes_of(entry) := entry.mistakes if {
+	_indexed
+} else := _binary_mistakes(entry.binary)
 
-# What an entry is found by: its path, where it is one path and no pattern.
+# What an entry is found by: its path, where that names one program and no more.
 _entry_key(entry) := entry.binary.path if {
 	_is_exact_path(entry.binary.path)
+	not entry.binary.descendants
 } else := ""
 
-_caller_keys := ({"", object.get(input, "binary", null)} | _names_of_processes) | _ancestors
-
-_names_of_processes := {name |
-	some process in input.identity.processes
-	some name in process.names
-}
-
-_ancestors := {ancestor |
-	some process in input.identity.processes
-	some ancestor in process.ancestors
-}
+_caller_keys := {"", object.get(input, "binary", null)} | _other_names
 
 # A list, and nothing that is gone through like one.
 _list(object, key) := object[key] if is_array(object[key])

@@ -3,12 +3,24 @@ package egress
 
 _host := lower(input.host)
 
-_port := format_int(input.port, 10) if _is_port(input.port)
+# As the index has it.
+_port := format_int(input.port, 10) if input.port == floor(input.port)
 
 _is_port(port) if {
 	port == floor(port)
 	port >= 1
 	port <= 65535
+}
+
+_has_port(endpoint) if {
+	endpoint.port == input.port
+	_is_port(input.port)
+}
+
+_has_port(endpoint) if {
+	is_array(endpoint.ports)
+	input.port in endpoint.ports
+	_is_port(input.port)
 }
 
 _ports(endpoint) := {port |
@@ -19,8 +31,8 @@ _ports(endpoint) := {port |
 # Any prefix length makes a range of an address, of either family, and of nothing else.
 _is_address(host) if net.cidr_is_valid(concat("/", [host, "32"]))
 
-# Those of an address are in no pattern: none ends in a number.
-_labels := split(_host, ".")
+# Those of an address are in no pattern: none ends in a number. No pattern stands for what looks like one.
+_labels := split(_host, ".") if not contains(_host, "*")
 
 # The host without its first label, without its first two, and so on. The last two stay: no pattern stands
 # for a whole top-level domain.
@@ -30,32 +42,37 @@ _parents_of(labels) := {concat(".", array.slice(labels, i, count(labels))) |
 	count(labels) > 2
 } else := set()
 
-_parent := concat(".", array.slice(_labels, 1, count(_labels))) if not contains(_host, "*")
+_parent := concat(".", array.slice(_labels, 1, count(_labels)))
 
 # What an endpoint may call the host, but for patterns within its first label.
-_patterns := _patterns_for(_host, _labels) if not contains(_host, "*")
+_patterns := _patterns_for(_host, _labels)
 
-_patterns_for(host, labels) := {host} if {
+_patterns_for(host, labels) := [host] if {
 	count(labels) < 3
-} else := {host, concat(".", ["*", concat(".", array.slice(labels, 1, count(labels)))])} | {concat(".", ["**", parent]) |
-	some parent in _parents_of(labels)
+} else := array.concat(
+	[host, concat(".", ["*", concat(".", array.slice(labels, 1, n))])],
+	[concat(".", ["**", concat(".", array.slice(labels, i, n))]) | some i in numbers.range(1, n - 2)],
+) if {
+	n := count(labels)
 }
 
 # Such as stand for hosts with one more label in front, or fewer.
-_patterns_nearby := ({concat(".", ["*", base]) | some base in ({_host} | _parents_of(_labels))} | {concat(".", ["**", _host])}) - _patterns if {
+_patterns_nearby := ({concat(".", ["*", base]) | some base in ({_host} | _parents_of(_labels))} | {concat(".", ["**", _host])}) - {pattern | some pattern in _patterns} if {
 	count(_labels) > 1
 } else := set()
 
-_names_host(host) if {
-	lower(host) in _patterns
-	count(_host_mistakes(host)) == 0
+_last_labels := concat(".", array.slice(_labels, count(_labels) - 2, count(_labels)))
+
+_stands_for_host(pattern) if {
+	lower(pattern) in _patterns
+	_is_host(pattern)
 }
 
-_names_host(host) if {
-	_is_within_label(host)
-	count(_host_mistakes(host)) == 0
-	_parent_of(host) == _parent
-	_fits_label(host)
+_stands_for_host(pattern) if {
+	_is_within_label(pattern)
+	_parent_of(pattern) == _parent
+	_fits_label(pattern)
+	_is_host(pattern)
 }
 
 _is_within_label(host) if {

@@ -21,7 +21,11 @@ index := {
 		# For speed alone.
 		_is_within_label(match.endpoint.host)
 	]),
-	"policies": {name: {"facts": _policy_facts(policy), "binaries": _by_key(policy)} |
+	"policies": {name: {
+		"sound": _is_sound(name),
+		"programs": _shown(_program_names(name)),
+		"binaries": _by_key(policy),
+	} |
 		some name, policy in _policies
 	},
 	"binaries": _mentioned,
@@ -46,7 +50,7 @@ _declared := data.revision if {
 _all_matches := [_match(name, i, endpoint) |
 	some name, policy in _policies
 	some i, endpoint in _list(policy, "endpoints")
-	count(_host_mistakes(object.get(endpoint, "host", null))) == 0
+	_is_host(endpoint.host)
 ]
 
 _row(host, match) := {host: {format_int(port, 10): {_id(match): match} | some port in _ports(match.endpoint)}}
@@ -55,7 +59,7 @@ _id(match) := sprintf("%s/%d", [match.policy, match.number])
 
 _by_key(policy) := object.union_n([{_entry_key(entry): {format_int(i, 10): entry}} |
 	some i, binary in _list(policy, "binaries")
-	entry := _entry(binary)
+	entry := {"binary": binary, "mistakes": _binary_mistakes(binary)}
 ])
 
 # METADATA

@@ -1,21 +1,26 @@
 # What is written wrong in a policy. Whoever wrote it may have meant to forbid something, so it allows
-# nothing. `at` is where, below the policy, the
-# endpoint or the entry.
+# nothing. `at` is where, below the policy, the endpoint or the entry. What is right is found so first: each
+# decision asks, and the messages are for few.
 package egress
 
 _mistake(at, problem) := {"at": at, "problem": problem}
 
-_wrong_keys(holder, known) := {_mistake([key], sprintf("%s is not a key", [key])) |
-	some key in object.keys(holder)
-	not key in known
-}
+_unknown_key(key) := _mistake([key], sprintf("%s is not a key", [key]))
 
 # Of a policy itself; its endpoints and binaries have their own.
-_policy_mistakes(policy) := {_mistake([], "it is not a mapping")} if {
-	not is_object(policy)
-} else := union({_wrong_keys(policy, _policy_keys), _missing_lists(policy), _wrong_max_age(policy)})
-
-_policy_keys := {"endpoints", "binaries", "require", "max_age"}
+_policy_mistakes(name) := set() if {
+	policy := _policies[name]
+	is_array(policy.endpoints)
+	is_array(policy.binaries)
+	object.keys(policy) - {"endpoints", "binaries", "require", "max_age"} == set()
+	_is_max_age(object.get(policy, "max_age", 0))
+} else := {_mistake([], "it is not a mapping")} if {
+	not is_object(_policies[name])
+} else := union({
+	{_unknown_key(key) | some key in (object.keys(_policies[name]) - {"endpoints", "binaries", "require", "max_age"})},
+	_missing_lists(_policies[name]),
+	_wrong_max_age(_policies[name]),
+})
 
 _missing_lists(policy) := {_mistake([key], sprintf("%s is not a list", [key])) |
 	some key in ["endpoints", "binaries"]
@@ -33,41 +38,102 @@ _is_max_age(age) if {
 	age <= 3600
 }
 
-_endpoint_mistakes(endpoint) := {_mistake([], "it is not a mapping")} if {
+_endpoint_mistakes(endpoint) := set() if {
+	(object.keys(endpoint) & {"host", "port", "ports"}) in {{"host", "port"}, {"host", "ports"}}
+	[key | some key, value in endpoint; not _is_right_of_endpoint(key, value)] == []
+} else := {_mistake([], "it is not a mapping")} if {
 	not is_object(endpoint)
 } else := union({
-	_wrong_keys(endpoint, _endpoint_keys),
-	{_mistake(["host"], problem) | some problem in _host_mistakes(object.get(endpoint, "host", null))},
+	{mistake |
+		some key, value in endpoint
+		not _is_right_of_endpoint(key, value)
+		some mistake in _wrong_of_endpoint(key, value)
+	},
+	{_mistake(["host"], _wrong_host(null)) | not "host" in object.keys(endpoint)},
 	_wrong_port_keys(endpoint),
-	_wrong_ports(endpoint),
-	_wrong_values(endpoint),
-	_wrong_rules(endpoint),
-	_wrong_addresses(endpoint),
 })
 
-_endpoint_keys := {
-	"host", "port", "ports", "enforcement", "access", "rules", "allowed_ips", "sni", "require",
+_is_right_of_endpoint("host", host) if _is_host(host)
+
+_is_right_of_endpoint("port", port) if _is_port(port)
+
+_is_right_of_endpoint("ports", ports) if {
+	_has_entries(ports)
+	every port in ports {
+		_is_port(port)
+	}
 }
 
-# What no question can be about: Warder asks about hosts in canonical form.
-_host_mistakes(host) := {sprintf("host is %v, not a text", [host])} if {
-	not is_string(host)
-} else := {sprintf("host is %s, and that address is written %s", [host, canonical]) |
-	canonical := _canonical_address(host)
-	canonical != lower(host)
-} if {
-	_is_address(host)
-} else := {sprintf("host is %s, which is no pattern: %s", [host, why]) |
-	why := _wrong_pattern(lower(host))
-} if {
-	contains(host, "*")
-} else := {sprintf("host is %s, which is neither a name nor an address", [host]) |
-	not _is_name(lower(host))
+_is_right_of_endpoint("rules", rules) if {
+	_has_entries(rules)
+	every rule in rules {
+		_is_rule(rule)
+	}
 }
+
+_is_right_of_endpoint("allowed_ips", ranges) if {
+	is_array(ranges)
+	every range in ranges {
+		_is_range(range)
+	}
+}
+
+_is_right_of_endpoint("require", _)
+
+_is_right_of_endpoint("access", value) if value in _endpoint_values.access
+
+_is_right_of_endpoint("enforcement", value) if value in _endpoint_values.enforcement
+
+_is_right_of_endpoint("sni", value) if value in _endpoint_values.sni
+
+_endpoint_values := {
+	"access": ["full", "read-only", "read-write"],
+	"enforcement": ["enforce", "audit"],
+	"sni": ["match"],
+}
+
+_wrong_of_endpoint(key, value) := {_mistake(["host"], _wrong_host(value))} if {
+	key == "host"
+} else := {_mistake(["port"], sprintf("port is %v, not an integer from 1 to 65535", [value]))} if {
+	key == "port"
+} else := _wrong_ports(value) if {
+	key == "ports"
+} else := _wrong_rules(value) if {
+	key == "rules"
+} else := _wrong_addresses(value) if {
+	key == "allowed_ips"
+} else := {_mistake([key], sprintf("%s is %v, not %s", [key, value, concat(" or ", _endpoint_values[key])]))} if {
+	_endpoint_values[key]
+} else := {_unknown_key(key)}
+
+# What no question can be about stands for nothing: Warder asks about hosts in canonical form.
+_is_host(host) if _is_plain_host(host)
+
+_is_host(host) if {
+	contains(host, "*")
+	not _wrong_pattern(lower(host))
+}
+
+_wrong_host(host) := sprintf("host is %v, not a text", [host]) if {
+	not is_string(host)
+} else := sprintf("host is %s, and that address is written %s", [host, _canonical_address(host)]) if {
+	_is_address(host)
+} else := sprintf("host is %s, which is no pattern: %s", [host, _wrong_pattern(lower(host))]) if {
+	contains(host, "*")
+} else := sprintf("host is %s, which is neither a name nor an address", [host])
+
+_is_plain_host(host) if _is_name(lower(host))
+
+# There is one form of an IPv4 address.
+_is_plain_host(host) if {
+	_is_address(host)
+	not contains(host, ":")
+}
+
+_is_plain_host(host) if _canonical_address(host) == lower(host)
 
 _canonical_address(host) := split(whole, "/")[0] if {
-	prefix := {true: "128", false: "32"}[contains(host, ":")]
-	some whole in net.cidr_merge([concat("/", [host, prefix])])
+	some whole in net.cidr_merge([concat("/", [host, "128"])])
 }
 
 _wrong_pattern(host) := "it covers a whole top-level domain, or more" if {
@@ -87,40 +153,22 @@ _is_name(name) if {
 	not regex.match(`(^|\.)([0-9]+|0x[0-9a-f]*)$`, name)
 }
 
-_wrong_port_keys(endpoint) := {_mistake(["port"], "there is neither port nor ports")} if {
-	not "port" in object.keys(endpoint)
-	not "ports" in object.keys(endpoint)
-} else := {_mistake(["ports"], "port and ports are both there")} if {
-	"port" in object.keys(endpoint)
-	"ports" in object.keys(endpoint)
-} else := {_mistake(["ports"], "ports is not a list of ports")} if {
-	ports := endpoint.ports
+_wrong_port_keys(endpoint) := {0: {_mistake(["port"], "there is neither port nor ports")}, 1: set()}[given] if {
+	given := count(object.keys(endpoint) & {"port", "ports"})
+	given < 2
+} else := {_mistake(["ports"], "port and ports are both there")}
+
+_wrong_ports(ports) := {_mistake(["ports"], "ports is not a list of ports")} if {
 	not _has_entries(ports)
-} else := set()
-
-_wrong_ports(endpoint) := {_mistake(["port"], sprintf("port is %v, not an integer from 1 to 65535", [port])) |
-	port := endpoint.port
-	not _is_port(port)
-} | {_mistake(["ports", i], sprintf("ports[%d] is %v, not an integer from 1 to 65535", [i, port])) |
-	some i, port in _list(endpoint, "ports")
+} else := {_mistake(["ports", i], sprintf("ports[%d] is %v, not an integer from 1 to 65535", [i, port])) |
+	some i, port in ports
 	not _is_port(port)
 }
 
-_wrong_values(endpoint) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, concat(" or ", allowed)])) |
-	some key, allowed in {
-		"access": ["full", "read-only", "read-write"],
-		"enforcement": ["enforce", "audit"],
-		"sni": ["match"],
-	}
-	value := endpoint[key]
-	not value in allowed
-}
-
-_wrong_rules(endpoint) := {_mistake(["rules"], "rules is not a list of rules")} if {
-	rules := endpoint.rules
+_wrong_rules(rules) := {_mistake(["rules"], "rules is not a list of rules")} if {
 	not _has_entries(rules)
 } else := {_mistake(["rules", i], sprintf("rules[%d] is not a rule", [i])) |
-	some i, rule in endpoint.rules
+	some i, rule in rules
 	not _is_rule(rule)
 }
 
@@ -150,11 +198,10 @@ _is_pattern(path) if {
 	not regex.match(`\*\*\*|//|/\.\.?(/|$)`, path)
 }
 
-_wrong_addresses(endpoint) := {_mistake(["allowed_ips"], "allowed_ips is not a list of addresses and ranges")} if {
-	ranges := endpoint.allowed_ips
+_wrong_addresses(ranges) := {_mistake(["allowed_ips"], "allowed_ips is not a list of addresses and ranges")} if {
 	not is_array(ranges)
 } else := {_mistake(["allowed_ips", i], sprintf("allowed_ips[%d] is %v, not an address or a range", [i, range])) |
-	some i, range in endpoint.allowed_ips
+	some i, range in ranges
 	not _is_range(range)
 }
 
@@ -162,17 +209,20 @@ _is_range(range) if net.cidr_is_valid(range)
 
 _is_range(range) if _is_address(range)
 
-_binary_mistakes(binary) := {_mistake([], "it is not a mapping")} if {
+_binary_mistakes(binary) := set() if {
+	(object.keys(binary) & {"path", "sha256", "descendants"}) in {{"path"}, {"sha256"}, {"path", "sha256"}, {"path", "descendants"}}
+	[key | some key, value in binary; not _is_binary_value(key, value)] == []
+} else := {_mistake([], "it is not a mapping")} if {
 	not is_object(binary)
-} else := union({
-	_wrong_keys(binary, object.keys(_binary_keys)),
-	_wrong_program(binary),
-	{_mistake([key], sprintf("%s is %v, not %s", [key, value, expected])) |
-		some key, expected in _binary_keys
-		value := binary[key]
-		not _is_binary_value(key, value)
-	},
-})
+} else := {mistake |
+	some key, value in binary
+	not _is_binary_value(key, value)
+	some mistake in _wrong_of_binary(key, value)
+} | _wrong_program(binary)
+
+_wrong_of_binary(key, value) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, _binary_keys[key]]))} if {
+	_binary_keys[key]
+} else := {_unknown_key(key)}
 
 # With what each of them has to be.
 _binary_keys := {
@@ -186,12 +236,11 @@ _binary_keys := {
 }
 
 _wrong_program(binary) := {_mistake(["path"], "there is neither path nor sha256")} if {
-	not "path" in object.keys(binary)
-	not "sha256" in object.keys(binary)
-} else := {_mistake(["descendants"], "descendants needs a path, and goes with no sha256") |
+	object.keys(binary) & {"path", "sha256"} == set()
+} else := {_mistake(["descendants"], "descendants needs a path, and goes with no sha256")} if {
 	"descendants" in object.keys(binary)
 	object.keys(binary) & {"path", "sha256"} != {"path"}
-}
+} else := set()
 
 _is_binary_value("path", path) if _is_path(path)
 

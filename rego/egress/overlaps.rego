@@ -16,7 +16,7 @@ _findings contains _error(["network_policies"], "network_policies is not a mappi
 
 _findings contains _error(array.concat(["network_policies", name], mistake.at), mistake.problem) if {
 	some name, policy in _policies
-	some mistake in (_policy_mistakes(policy) | _require_mistakes(policy))
+	some mistake in (_policy_mistakes(name) | _require_mistakes(policy))
 }
 
 _findings contains _error(array.concat(["network_policies", name, "endpoints", i], mistake.at), mistake.problem) if {
@@ -103,7 +103,7 @@ _covered(match, table) := {[port, pattern, found] |
 }
 
 # Every pattern that stands for all of what this one stands for.
-_covering(host) := _patterns_for(host, split(host, ".")) - {concat(".", ["*", _parent_of(host)])} if {
+_covering(host) := [pattern | some pattern in _patterns_for(host, split(host, ".")); not startswith(pattern, "*.")] if {
 	_first_label(host) == "**"
 } else := _patterns_for(host, split(host, "."))
 

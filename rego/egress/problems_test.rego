@@ -56,6 +56,7 @@ test_what_is_wrong_with_a_policy if {
 
 test_what_is_wrong_with_an_endpoint if {
 	denying(with_endpoint({"acces": "full"}), "endpoints/0/acces", "acces is not a key")
+	problems_of(with_policy({"endpoints": [{"port": 443}]})) == {error("network_policies/p/endpoints/0/host", "host is null, not a text")}
 	denying(
 		with_endpoint({"access": "readonly"}), "endpoints/0/access",
 		"access is readonly, not full or read-only or read-write",
@@ -272,7 +273,7 @@ test_the_programs_that_are_mentioned if {
 
 test_the_index_says_which_policies_it_is_of if {
 	index := index_of({"p": right})
-	index.format == 1
+	index.format == 2
 	regex.match(`^[0-9a-f]{64}$`, index.revision)
 	index.declared == null
 	index_of({"q": right}).revision != index.revision
@@ -304,13 +305,17 @@ test_the_revision_of_an_index if {
 test_an_index_of_another_format if {
 	document := question("/usr/bin/curl", "a.example", 443)
 	wrong := {"p": object.union(right, {"x": 1, "binaries": [{"path": "/usr/bin/curl"}, {"path": "/x"}]})}
-	other := object.union(index_of(wrong), {"format": 2})
+	other := object.union(index_of(wrong), {"format": 1})
 	answer := egress.decision with input as document with data.egress_index as other with data.network_policies as {"p": right}
 	not answer.allow
 	answer.reason == "the index of the policies was built for another version of the policy package"
+	outdated := egress.decision with input as document
+		with data.egress_index as object.union(index_of({"p": right}), {"format": 1})
+		with data.network_policies as {"p": right}
+	not outdated.allow
 	within := {"p": {"endpoints": [{"host": "a*.b.example", "port": 443}], "binaries": right.binaries}}
 	by_label := egress.decision with input as question("/usr/bin/curl", "ab.b.example", 443)
-		with data.egress_index as object.union(index_of(within), {"format": 2})
+		with data.egress_index as object.union(index_of(within), {"format": 1})
 		with data.network_policies as within
 	not by_label.allow
 	problems := egress.problems with data.egress_index as other with data.network_policies as {"p": right}

@@ -60,9 +60,10 @@ _near_endpoints := array.concat(
 
 # Entries for this program that ask for more.
 _near_entries contains problem if {
-	some name, entries in _entries
-	not name in _admitting_policies
-	some entry in entries
+	some match in _matching
+	name := match.policy
+	not _admits_caller(name)
+	some entry in _entries(name)
 	_is_caller_by("path", entry.binary)
 	some key in _unmet(entry.binary)
 	problem := sprintf(
@@ -99,8 +100,8 @@ _listed_programs := "nobody" if {
 } else := _few(sort(_programs_of_policies))
 
 _programs_of_policies := {program |
-	some facts in _facts
-	some program in facts.programs
+	some match in _matching
+	some program in _programs(match.policy)
 }
 
 _starter := sprintf(" (started by %s)", [input.ancestors[0]]) if {
@@ -143,7 +144,7 @@ _limitations contains problem if {
 
 _requirements contains problem if {
 	some match in _listing
-	some required in _required(match)
+	some required in match.required
 	is_object(required)
 	some key, value in required
 	not _met(key, value)
@@ -152,7 +153,7 @@ _requirements contains problem if {
 
 _requirements contains problem if {
 	some match in _listing
-	some required in _required(match)
+	some required in match.required
 	not is_object(required)
 	problem := sprintf("policy %s has a require that is not a mapping", [match.policy])
 }

@@ -13,7 +13,7 @@ _permits(endpoint) if {
 
 _is_request if input.request.kind == "forward"
 
-_limits_requests(endpoint) if object.get(endpoint, "access", "full") != "full"
+_limits_requests(endpoint) if endpoint.access != "full"
 
 _limits_requests(endpoint) if "rules" in object.keys(endpoint)
 
@@ -59,57 +59,49 @@ _matches("path", pattern) if glob.match(pattern, ["/"], input.request.path)
 _obstacles contains problem if {
 	some match in _listing
 	some mistake in match.mistakes
-	problem := sprintf("policy %s has an endpoint for %s that is written wrong: %s", [match.policy, _destination, mistake])
+	problem := sprintf("policy %s has an endpoint for %s that is written wrong: %s", [match.policy, _destination, mistake.problem])
 }
 
 _obstacles contains problem if {
 	some match in _listing
-	some mistake in _facts[match.policy].mistakes
-	problem := sprintf("policy %s is written wrong: %s", [match.policy, mistake])
+	some mistake in match.policy_mistakes
+	problem := sprintf("policy %s is written wrong: %s", [match.policy, mistake.problem])
 }
 
 _obstacles contains problem if {
 	some match in _listing
-	some entry in _entries[match.policy]
+	some entry in _entries(match.policy)
 	_lists(entry)
-	some mistake in entry.mistakes
-	problem := sprintf("policy %s has an entry in binaries that is written wrong: %s", [match.policy, mistake])
+	some mistake in _mistakes_of(entry)
+	problem := sprintf("policy %s has an entry in binaries that is written wrong: %s", [match.policy, mistake.problem])
 }
 
 _obstacles contains problem if {
+	some match in _listing
+	some rule in match.endpoint.rules
+	some problem in _forbids(rule, match.policy)
+}
+
+_forbids(rule, policy) := {_too_closed(policy) | "deny" in object.keys(rule)} if {
 	not _is_request
-	some match in _listing
-	some rule in match.endpoint.rules
-	"deny" in object.keys(rule)
-	problem := _too_closed(match.policy)
-}
-
-_obstacles contains problem if {
-	_is_request
-	some match in _listing
-	some rule in match.endpoint.rules
+} else := {sprintf("policy %s denies %s at %s to %s", [policy, _program, _destination, _request]) |
 	_is_about(rule.deny)
-	problem := sprintf("policy %s denies %s at %s to %s", [match.policy, _program, _destination, _request])
+} | {_unclear(policy) |
+	not _path_is_clear
+	_names_path(rule)
 }
 
-_obstacles contains problem if {
-	_is_request
-	not _path_is_clear
-	some match in _listing
-	_names_paths(match.endpoint)
-	problem := sprintf(
-		"policy %s names paths at %s, and that of this request can be read in more than one way: %s",
-		[match.policy, _destination, _doubts],
-	)
-}
+_unclear(policy) := sprintf(
+	"policy %s names paths at %s, and that of this request can be read in more than one way: %s",
+	[policy, _destination, _doubts],
+)
 
 _path_is_clear if {
 	is_string(input.request.path)
 	input.request.doubts == []
 }
 
-_names_paths(endpoint) if {
-	some rule in endpoint.rules
+_names_path(rule) if {
 	some limits in rule
 	"path" in object.keys(limits)
 }
