@@ -1,11 +1,6 @@
 # Which programs an entry in `binaries` is about.
 package egress
 
-_lists_caller(policy) if {
-	some entry in _entries(policy)
-	_lists(entry)
-}
-
 _admits_caller(policy) if {
 	some entry in _entries(policy)
 	_admits(entry)

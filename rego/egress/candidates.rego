@@ -36,6 +36,8 @@ _matching contains _match(name, i, endpoint) if {
 	some name, policy in _written
 	is_array(policy.endpoints)
 	some i, endpoint in policy.endpoints
+
+	# For speed alone.
 	contains(endpoint.host, "*")
 
 	# For speed alone.
@@ -54,18 +56,10 @@ _match(name, i, endpoint) := {
 	"endpoint": endpoint,
 	"mistakes": _endpoint_mistakes(endpoint),
 	"policy_mistakes": _policy_mistakes(name),
-	"required": _required(name, endpoint),
+	"required": [object.get(_policies[name], "require", {}), object.get(endpoint, "require", {})],
 	"max_age": object.get(_policies[name], "max_age", 0),
 	"allowed_ips": array.concat(_literal(endpoint), _list(endpoint, "allowed_ips")),
 }
-
-# Of the policy and of its endpoint; both count.
-_required(name, endpoint) := [required |
-	some required in [object.get(_policies[name], "require", {}), object.get(endpoint, "require", {})]
-
-	# For speed alone.
-	required != {}
-]
 
 # An endpoint that names an address has thereby approved it, private or not.
 _literal(endpoint) := [lower(endpoint.host)] if {
@@ -73,12 +67,12 @@ _literal(endpoint) := [lower(endpoint.host)] if {
 } else := []
 
 # What is said of a policy as a whole.
-_sound(name) := data.egress_index.policies[name].sound if {
-	_indexed
+_sound(name) := sound if {
+	sound := data.egress_index.policies[name].sound
 } else := _is_sound(name)
 
-_programs(name) := data.egress_index.policies[name].programs if {
-	_indexed
+_programs(name) := programs if {
+	programs := data.egress_index.policies[name].programs
 } else := _shown(_program_names(name))
 
 _is_sound(name) if {
@@ -138,8 +132,8 @@ _entries(name) := {entry |
 	is_array(_policies[name].binaries)
 }
 
-_mistakes_of(entry) := entry.mistakes if {
-	_indexed
+_mistakes_of(entry) := mistakes if {
+	mistakes := entry.mistakes
 } else := _binary_mistakes(entry.binary)
 
 # What an entry is found by: its path, where that names one program and no more.

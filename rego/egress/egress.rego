@@ -39,11 +39,11 @@ decision := {
 	"read_only": _read_only,
 	"revision": _revision,
 } if {
-	name := _first(_granting)
+	name := min({match.policy | some match in _granting})
 } else := {
 	"allow": true,
 	"reason": _short(_objection),
-	"policy": _first(_matching),
+	"policy": min({match.policy | some match in _matching}),
 	"enforcement": "audit",
 	"would_deny": true,
 	"allowed_ips": _allowed_ips(_matching),
@@ -103,7 +103,8 @@ _destination := sprintf("%s:%d", [input.host, input.port])
 # Those of them that are for this caller.
 _listing contains match if {
 	some match in _matching
-	_lists_caller(match.policy)
+	some entry in _entries(match.policy)
+	_lists(entry)
 }
 
 # Those that allow what it asks for.
@@ -120,8 +121,9 @@ _admitted if {
 	_admits_caller(match.policy)
 }
 
-# Said positively again: a requirement that isn't understood isn't met. Where most decisions come by, a
-# comprehension stands in place of "every", which takes OPA several times as long.
+# Those of the policy and of the endpoint. Said positively again: a requirement that isn't understood isn't
+# met. Where most decisions come by, a comprehension stands in place of "every", which takes OPA several
+# times as long.
 _requirements_met(match) if {
 	[required | some required in match.required; not _is_met(required)] == []
 }
@@ -144,9 +146,6 @@ _met("relays", false) if {
 _met("container", id) if _every_process_has("container", id)
 
 _met("pod", uid) if _every_process_has("pod", uid)
-
-# Deterministic where several policies match.
-_first(matches) := min({match.policy | some match in matches})
 
 _allowed_ips(matches) := sort({range |
 	some match in matches

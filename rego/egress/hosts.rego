@@ -69,7 +69,6 @@ _stands_for_host(pattern) if {
 }
 
 _stands_for_host(pattern) if {
-	_is_within_label(pattern)
 	_parent_of(pattern) == _parent
 	_fits_label(pattern)
 	_is_host(pattern)

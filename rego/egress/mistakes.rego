@@ -40,7 +40,7 @@ _is_max_age(age) if {
 
 _endpoint_mistakes(endpoint) := set() if {
 	(object.keys(endpoint) & {"host", "port", "ports"}) in {{"host", "port"}, {"host", "ports"}}
-	[key | some key, value in endpoint; not _is_right_of_endpoint(key, value)] == []
+	count([key | some key, value in endpoint; _is_right_of_endpoint(key, value)]) == count(endpoint)
 } else := {_mistake([], "it is not a mapping")} if {
 	not is_object(endpoint)
 } else := union({
@@ -102,8 +102,8 @@ _wrong_of_endpoint(key, value) := {_mistake(["host"], _wrong_host(value))} if {
 	key == "rules"
 } else := _wrong_addresses(value) if {
 	key == "allowed_ips"
-} else := {_mistake([key], sprintf("%s is %v, not %s", [key, value, concat(" or ", _endpoint_values[key])]))} if {
-	_endpoint_values[key]
+} else := {_mistake([key], sprintf("%s is %v, not %s", [key, value, concat(" or ", allowed)]))} if {
+	allowed := _endpoint_values[key]
 } else := {_unknown_key(key)}
 
 # What no question can be about stands for nothing: Warder asks about hosts in canonical form.
@@ -211,7 +211,7 @@ _is_range(range) if _is_address(range)
 
 _binary_mistakes(binary) := set() if {
 	(object.keys(binary) & {"path", "sha256", "descendants"}) in {{"path"}, {"sha256"}, {"path", "sha256"}, {"path", "descendants"}}
-	[key | some key, value in binary; not _is_binary_value(key, value)] == []
+	count([key | some key, value in binary; _is_binary_value(key, value)]) == count(binary)
 } else := {_mistake([], "it is not a mapping")} if {
 	not is_object(binary)
 } else := {mistake |
@@ -220,8 +220,8 @@ _binary_mistakes(binary) := set() if {
 	some mistake in _wrong_of_binary(key, value)
 } | _wrong_program(binary)
 
-_wrong_of_binary(key, value) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, _binary_keys[key]]))} if {
-	_binary_keys[key]
+_wrong_of_binary(key, value) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, expected]))} if {
+	expected := _binary_keys[key]
 } else := {_unknown_key(key)}
 
 # With what each of them has to be.

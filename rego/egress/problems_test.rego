@@ -43,8 +43,11 @@ test_a_policy_that_is_right if {
 
 test_what_is_wrong_with_a_policy if {
 	denying(with_policy({"descr": "x"}), "descr", "descr is not a key")
+	denying(with_policy({"descr": "x", "max_age": 3600}), "descr", "descr is not a key")
 	denying(with_policy({"max_age": 3601}), "max_age", "max_age is 3601, not a number from 0 to 3600")
 	denying(with_policy({"endpoints": {"a": {"host": "a.example", "port": 443}}}), "endpoints", "endpoints is not a list")
+	pattern := with_policy({"endpoints": {"a": {"host": "*.a.example", "port": 443}}})
+	not decided(question("/usr/bin/curl", "b.a.example", 443), pattern).allow
 	denying({"p": object.remove(right, ["endpoints"])}, "endpoints", "endpoints is not a list")
 	denying({"p": object.remove(right, ["binaries"])}, "binaries", "binaries is not a list")
 	every policy in [null, "x", [right], 1] {
@@ -67,6 +70,10 @@ test_what_is_wrong_with_an_endpoint if {
 	denying(with_endpoint({"rules": [{"allow": {"method": "*"}}, {}]}), "endpoints/0/rules/1", "rules[1] is not a rule")
 	denying(
 		with_endpoint({"allowed_ips": "10.0.0.0/8"}), "endpoints/0/allowed_ips",
+		"allowed_ips is not a list of addresses and ranges",
+	)
+	denying(
+		with_endpoint({"allowed_ips": {"a": "10.0.0.0/8"}}), "endpoints/0/allowed_ips",
 		"allowed_ips is not a list of addresses and ranges",
 	)
 	denying(
