@@ -128,11 +128,12 @@ Result<Opa> start_opa(const Site& site) {
   const std::string socket = site.directory + "/opa.sock";
   const Process::Output output = into_files(site, "opa");
   // As scripts/up has it.
-  auto process = start_ready(
-      "OPA",
-      {site.opa, "run", "--server", "--addr", "unix://" + socket, "--skip-version-check",
-       "--log-format", "json", "--set", "decision_logs.console=true", site.policy, data},
-      output, socket);
+  auto process =
+      start_ready("OPA",
+                  {site.opa, "run", "--server", "--addr", "unix://" + socket,
+                   "--skip-version-check", "--optimize-store-for-read-speed", "--log-format",
+                   "json", "--set", "decision_logs.console=true", site.policy, data},
+                  output, socket);
   if (!process) return fail(std::move(process.error()));
   return Opa{std::move(*process), socket, output.err};
 }
