@@ -42,14 +42,16 @@ class HostServices final : public Investigator {
     sandboxes_->refresh();
     return investigator_.look(connections);
   }
-  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection) override {
-    if (!quick_) return std::nullopt;
+  [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
+      std::span<const Connection> connections) override {
+    std::vector<std::optional<Identity>> none(connections.size());
+    if (!quick_) return none;
     {
       const Effort::AtOnce at_once(effort_);
       sandboxes_->refresh(&effort_);
     }
-    if (effort_.gave_up()) return std::nullopt;
-    return investigator_.look_at_once(connection);
+    if (effort_.gave_up()) return none;
+    return investigator_.look_at_once(connections);
   }
   [[nodiscard]] const Abilities& abilities() const { return sockets_.abilities(); }
 

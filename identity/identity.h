@@ -108,6 +108,7 @@ struct Scope {
   // "pid:469", "container:4f5a…", "global", "netns:4026532008";
   // "discovered": all those that had nothing to say
   [[nodiscard]] std::string name() const;
+  friend bool operator==(const Scope&, const Scope&) = default;
 };
 
 // What one scope gave, for the explanation.

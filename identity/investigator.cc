@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace warder::identity {
 namespace {
@@ -89,21 +91,68 @@ struct ProcInvestigator::Case {
   }
 };
 
-std::optional<Identity> Investigator::look_at_once(const Connection& /*connection*/) {
-  return std::nullopt;
+// What the processes of one attempt are, each read once: a program may have many of the
+// connections.
+class ProcInvestigator::SharedFacts {
+ public:
+  explicit SharedFacts(ProcessFacts& facts) : facts_(facts) {}
+
+  [[nodiscard]] Result<Process> of(const Holder& holder, const std::vector<Scope>& scopes) {
+    auto& known = known_[holder];
+    for (const Known& one : known)
+      if (one.kernel == holder.kernel && one.scopes == scopes) return one.process;
+    auto process = facts_.read(holder);
+    if (!process) return process;
+    facts_.give_name(*process, scopes);
+    known.push_back({holder.kernel, scopes, *process});
+    return process;
+  }
+
+ private:
+  struct Known {
+    std::optional<SocketPass::Task> kernel;  // not the same in two passes, after an execve(2)
+    std::vector<Scope> scopes;               // a name depends on where it is looked for
+    Process process;
+  };
+  ProcessFacts& facts_;
+  std::map<Holder, std::vector<Known>> known_;
+};
+
+std::vector<std::optional<Identity>> Investigator::look_at_once(
+    std::span<const Connection> connections) {
+  return std::vector<std::optional<Identity>>(connections.size());
 }
 
-std::optional<Identity> ProcInvestigator::look_at_once(const Connection& connection) {
-  if (effort_ == nullptr) return std::nullopt;
-  const Effort::AtOnce at_once(*effort_);
-  Case one;
-  one.connection = &connection;
-  Case* const pointer = &one;
-  attempt({&pointer, 1});
-  if (one.reason || effort_->gave_up()) return std::nullopt;
-  Identity identity = conclude(one);
-  if (effort_->gave_up()) return std::nullopt;
-  return identity;
+std::vector<std::optional<Identity>> ProcInvestigator::look_at_once(
+    std::span<const Connection> connections) {
+  std::vector<std::optional<Identity>> identities(connections.size());
+  if (effort_ == nullptr) return identities;
+  if (look_together(connections, identities) || connections.size() == 1) return identities;
+  for (std::size_t i = 0; i < connections.size(); ++i)
+    look_together(connections.subspan(i, 1), {&identities[i], 1});
+  return identities;
+}
+
+bool ProcInvestigator::look_together(std::span<const Connection> connections,
+                                     std::span<std::optional<Identity>> identities) {
+  std::vector<Case> cases(connections.size());
+  std::vector<Case*> pointers;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    cases[i].connection = &connections[i];
+    pointers.push_back(&cases[i]);
+  }
+  {
+    const Effort::AtOnce at_once(*effort_);
+    attempt(pointers);
+    if (effort_->gave_up()) return false;
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (cases[i].reason) continue;
+    const Effort::AtOnce at_once(*effort_);
+    Identity identity = conclude(cases[i]);
+    if (!effort_->gave_up()) identities[i] = std::move(identity);
+  }
+  return true;
 }
 
 std::vector<Identity> ProcInvestigator::look(std::span<const Connection> connections) {
@@ -153,9 +202,10 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
   sockets.erase(std::unique(sockets.begin(), sockets.end()), sockets.end());
   const HolderScan scan = holders_.find(sockets);
   trace_.scanned(scan);
+  SharedFacts facts(facts_);
   for (Case* const one : found) {
     examine(*one, scan);
-    if (!one->reason) read_facts(*one);
+    if (!one->reason) read_facts(*one, facts);
   }
   std::erase_if(found, [](const Case* one) { return one->reason.has_value(); });
   if (gave_up(effort_)) return;
@@ -211,16 +261,17 @@ void ProcInvestigator::examine(Case& one, const HolderScan& scan) {
     one.fail(Reason::owner_not_found, "no process that can be seen has a descriptor of it");
 }
 
-void ProcInvestigator::read_facts(Case& one) {
+void ProcInvestigator::read_facts(Case& one, SharedFacts& shared) {
   one.processes.clear();
   for (const Holder& holder : one.holders) {
-    auto process = facts_.read(holder);
-    const std::string who = "process " + std::to_string(holder.pid);
+    auto process = shared.of(holder, one.verdict.scopes);
     if (process) {
-      facts_.give_name(*process, one.verdict.scopes);
       trace_.read(*process);
       one.processes.push_back(std::move(*process));
-    } else if (process.error().code != Errc::not_found) {
+      continue;
+    }
+    const std::string who = "process " + std::to_string(holder.pid);
+    if (process.error().code != Errc::not_found) {
       return one.fail(Reason::owner_unreadable, who + ": " + describe(process.error()));
     } else if (one.holders.size() == 1) {
       return one.fail(Reason::process_gone, who + " ended while it was looked at");

@@ -24,10 +24,11 @@ class Investigator {
   virtual ~Investigator() = default;
   // One identity for each connection, in order. Blocks; always called on one thread.
   [[nodiscard]] virtual std::vector<Identity> look(std::span<const Connection> connections) = 0;
-  // What look() would answer, where a bounded number of questions to the kernel, none of which
-  // waits for anybody, is enough for it: some 10 us. nullopt where more is needed, and where there
-  // is no owner to tell of. Any thread.
-  [[nodiscard]] virtual std::optional<Identity> look_at_once(const Connection& connection);
+  // For each connection what look() would answer, where a bounded number of questions to the
+  // kernel, none of which waits for anybody, is enough for it: some 10 us. nullopt where more is
+  // needed, and where there is no owner to tell of. Any thread.
+  [[nodiscard]] virtual std::vector<std::optional<Identity>> look_at_once(
+      std::span<const Connection> connections);
 };
 
 // What stands in the way of looking into other processes, in a few words; empty when nothing does.
@@ -53,15 +54,20 @@ class ProcInvestigator final : public Investigator {
         effort_(effort) {}
 
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
-  // Tells no steps.
-  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection) override;
+  // Tells no steps. Where one connection needs more, each is looked at by itself.
+  [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
+      std::span<const Connection> connections) override;
 
  private:
   struct Case;
+  class SharedFacts;
+  // False, and nothing is known, where any of them needs more.
+  bool look_together(std::span<const Connection> connections,
+                     std::span<std::optional<Identity>> identities);
   void attempt(std::span<Case* const> cases);
   void search(std::span<Case* const> cases, bool again);
   void examine(Case& one, const HolderScan& scan);
-  void read_facts(Case& one);
+  void read_facts(Case& one, SharedFacts& shared);
   void verify(std::span<Case* const> cases);
   void verify_vitals(Case& one);
   void verify_holders(std::span<Case* const> cases);

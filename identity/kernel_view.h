@@ -85,6 +85,7 @@ struct SocketPass {
   struct Task {
     KernelTask task;
     KernelFacts facts;
+    friend bool operator==(const Task&, const Task&) = default;
   };
   std::vector<Task> tasks;
   std::vector<HeldDescriptor> held;

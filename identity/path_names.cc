@@ -34,7 +34,7 @@ std::size_t PathNames::RootHash::operator()(const Root& root) const {
   return FileIdHash{}(root.directory) ^ std::hash<std::uint64_t>{}(root.mount << 20U);
 }
 
-std::vector<std::string> PathNames::of(int root, const FileId& image) {
+std::vector<std::string> PathNames::of(int root, const FileId& image, const std::string* sure) {
   std::vector<std::string> names;
   if (!list_is_current() || list_.paths.empty()) return names;
   Index* const index = index_of(root, image);
@@ -42,7 +42,7 @@ std::vector<std::string> PathNames::of(int root, const FileId& image) {
   const auto found = index->paths.find(image);
   if (found == index->paths.end()) return names;
   for (const std::size_t path : found->second)
-    if (leads_there(root, path, image, *index)) names.push_back(list_.paths[path]);
+    if (leads_there(root, path, image, sure, *index)) names.push_back(list_.paths[path]);
   return names;
 }
 
@@ -89,9 +89,10 @@ PathNames::Index PathNames::build(int root) const {
   return index;
 }
 
-bool PathNames::leads_there(int root, std::size_t path, const FileId& image, Index& index) {
+bool PathNames::leads_there(int root, std::size_t path, const FileId& image,
+                            const std::string* sure, Index& index) {
   const auto way = index.ways.find(path);
-  if (way != index.ways.end() && still_leads_there(root, way->second, image)) return true;
+  if (way != index.ways.end() && still_leads_there(root, way->second, image, sure)) return true;
   if (!may_wait(effort_)) return false;
   index.ways.erase(path);
   const std::string& text = list_.paths[path];
@@ -106,7 +107,8 @@ bool PathNames::leads_there(int root, std::size_t path, const FileId& image, Ind
 }
 
 // A symbolic link that is the same file has the same target.
-bool PathNames::still_leads_there(int root, const PathWay& way, const FileId& image) const {
+bool PathNames::still_leads_there(int root, const PathWay& way, const FileId& image,
+                                  const std::string* sure) const {
   const auto lookup = at_once(effort_) ? PathLookup::cached : PathLookup::whole;
   const bool same_links =
       std::all_of(way.links.begin(), way.links.end(), [&](const PathWay::Link& link) {
@@ -116,6 +118,7 @@ bool PathNames::still_leads_there(int root, const PathWay& way, const FileId& im
         return state && *state == link.state;
       });
   if (!same_links) return false;
+  if (sure != nullptr && way.file == *sure) return true;
   const auto file = file_id_in_root(root, way.file, lookup);
   return file && *file == image;
 }

@@ -29,8 +29,10 @@ class PathNames {
       : paths_(paths), effort_(effort), indices_(kMostRoots) {}
 
   // Those that lead to `image` below the directory `root`, links followed, in the order of the
-  // list. At once it may be none, with the look given up.
-  [[nodiscard]] std::vector<std::string> of(int root, const FileId& image);
+  // list. `sure`: a path without links that the caller has just found to do so, or nullptr. At once
+  // it may be none, with the look given up.
+  [[nodiscard]] std::vector<std::string> of(int root, const FileId& image,
+                                            const std::string* sure = nullptr);
   // Which list of paths that was (PolicyPaths::generation).
   [[nodiscard]] std::uint64_t generation() const { return list_.generation; }
 
@@ -62,8 +64,10 @@ class PathNames {
   [[nodiscard]] bool list_is_current();
   [[nodiscard]] Index* index_of(int root, const FileId& image);
   [[nodiscard]] Index build(int root) const;
-  [[nodiscard]] bool leads_there(int root, std::size_t path, const FileId& image, Index& index);
-  [[nodiscard]] bool still_leads_there(int root, const PathWay& way, const FileId& image) const;
+  [[nodiscard]] bool leads_there(int root, std::size_t path, const FileId& image,
+                                 const std::string* sure, Index& index);
+  [[nodiscard]] bool still_leads_there(int root, const PathWay& way, const FileId& image,
+                                       const std::string* sure) const;
 
   const PolicyPaths& paths_;
   Effort* effort_;

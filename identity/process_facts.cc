@@ -290,7 +290,8 @@ void ProcProcessFacts::give_name(Process& process, std::span<const Scope> scopes
     known = nullptr;
   const int root = give_binary(process, roots, known);
   if (root < 0 || !names_) return;
-  process.names = names_->of(root, process.image);
+  // The path without links: the kernel's own text, just looked up by give_binary().
+  process.names = names_->of(root, process.image, &*process.binary);
   process.names_of = names_->generation();
 }
 

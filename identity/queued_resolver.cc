@@ -11,11 +11,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A look at once takes some 10 us. Whatever made one take longer than this may make the next so
-// too, and the loop has others to serve: it is held up a small part of the time at most.
+// Looked at together.
+constexpr std::size_t kMostAtOnce = 32;
+// A look at once takes some 10 us, and one for as many as there may be some 100. Whatever made one
+// take longer than this may make the next so too, and the loop has others to serve: it is held up a
+// small part of the time at most.
 constexpr std::chrono::milliseconds kSlow{2};
 constexpr int kPauseFactor = 8;
 constexpr std::chrono::seconds kLongestPause{1};
+// For another loop's look. To have the thread look instead takes longer than that.
+constexpr std::chrono::microseconds kPatience{50};
 
 Identity failed_lookup(std::string detail) {
   Identity identity;
@@ -94,23 +99,53 @@ class QueuedResolver::QueuedLookup final : public Lookup {
   std::optional<net::Timer> timer_;
 };
 
-// One that needs nothing any more but to hand on its answer in a later turn of the loop. All of it
-// is of the loop's thread.
-class QueuedResolver::AnsweredLookup final : public Lookup {
+// The lookups that were started in one turn of a loop. All of it is of the loop's thread.
+struct QueuedResolver::Turn {
+  std::vector<TurnLookup*> lookups;  // nullptr: destroyed, or not of this turn any more
+  bool over = false;
+};
+
+// One that is looked at with those of its turn, or else waits in the queue.
+class QueuedResolver::TurnLookup final : public Lookup {
  public:
-  AnsweredLookup(net::Loop& loop, std::function<void()> hand_on)
-      : hand_on_(std::make_shared<std::function<void()>>(std::move(hand_on))) {
-    loop.post([hand_on = hand_on_] {
-      // Moved out first: it may destroy this lookup.
-      if (const auto once = std::exchange(*hand_on, nullptr)) once();
-    });
+  TurnLookup(QueuedResolver& resolver, const Connection& connection, net::Loop& loop,
+             Callback callback)
+      : resolver_(resolver), connection_(connection), loop_(loop), callback_(std::move(callback)) {}
+  ~TurnLookup() override { leave(); }
+  TurnLookup(const TurnLookup&) = delete;
+  TurnLookup& operator=(const TurnLookup&) = delete;
+
+  [[nodiscard]] const Connection& connection() const { return connection_; }
+
+  void join(std::shared_ptr<Turn> turn) {
+    place_ = turn->lookups.size();
+    turn->lookups.push_back(this);
+    turn_ = std::move(turn);
   }
-  ~AnsweredLookup() override { *hand_on_ = nullptr; }
-  AnsweredLookup(const AnsweredLookup&) = delete;
-  AnsweredLookup& operator=(const AnsweredLookup&) = delete;
+  // Last of whatever calls it: the callback may destroy this, the turn's others and the resolver.
+  void conclude(std::optional<Identity> identity) {
+    leave();
+    if (!identity) {
+      queued_ = resolver_.enqueue(connection_, loop_, std::move(callback_));
+      return;
+    }
+    const Callback callback = std::exchange(callback_, nullptr);
+    callback(std::move(*identity));
+  }
 
  private:
-  std::shared_ptr<std::function<void()>> hand_on_;
+  void leave() {
+    if (turn_) turn_->lookups[place_] = nullptr;
+    turn_.reset();
+  }
+
+  QueuedResolver& resolver_;
+  const Connection connection_;
+  net::Loop& loop_;
+  Callback callback_;
+  std::shared_ptr<Turn> turn_;  // while it waits for the end of it
+  std::size_t place_ = 0;
+  std::unique_ptr<Lookup> queued_;
 };
 
 void QueuedResolver::Ticket::answer(const std::shared_ptr<Ticket>& ticket, Identity identity) {
@@ -158,34 +193,81 @@ QueuedResolver::~QueuedResolver() {
   thread_.join();
 }
 
+// Looks at its lookups a part at a time, so that callbacks of the first need not wait for the last.
+void QueuedResolver::look_at_once(Turn& turn) {
+  turn.over = true;
+  std::vector<Connection> connections;
+  std::vector<std::size_t> places;
+  for (std::size_t next = 0; next < turn.lookups.size();) {
+    connections.clear();
+    places.clear();
+    for (; next < turn.lookups.size() && places.size() < kMostAtOnce; ++next) {
+      if (turn.lookups[next] == nullptr) continue;
+      connections.push_back(turn.lookups[next]->connection());
+      places.push_back(next);
+    }
+    // As long as there is one of them, the resolver is there too.
+    if (places.empty()) return;
+    auto identities = look_at_once(connections);
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (TurnLookup* const lookup = turn.lookups[places[i]])
+        lookup->conclude(std::move(identities[i]));
+  }
+}
+
 // What begins here begins after the call, as a confirmation needs it: nothing is shared with a look
 // that has begun.
-std::optional<Identity> QueuedResolver::look_at_once(const Connection& connection) {
-  {
-    // The thread and those that wait for it come first.
-    const std::lock_guard lock(mutex_);
-    if (busy_ || !waiting_.empty()) return std::nullopt;
-  }
-  const std::unique_lock looking(looking_, std::try_to_lock);
-  if (!looking) return std::nullopt;
+std::vector<std::optional<Identity>> QueuedResolver::look_at_once(
+    std::span<const Connection> connections) {
+  std::vector<std::optional<Identity>> none(connections.size());
+  std::unique_lock looking(looking_, std::defer_lock);
+  if (!take_investigator(looking)) return none;
   const auto begin = Clock::now();
-  if (begin < slow_until_) return std::nullopt;
-  auto identity = investigator_->look_at_once(connection);
+  if (begin < slow_until_) return none;
+  auto identities = investigator_->look_at_once(connections);
   const auto end = Clock::now();
   if (end - begin > kSlow)
     slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestPause);
-  if (identity) at_once_.fetch_add(1, std::memory_order_relaxed);
-  return identity;
+  const auto known = std::count_if(identities.begin(), identities.end(),
+                                   [](const auto& identity) { return identity.has_value(); });
+  at_once_.fetch_add(static_cast<std::uint64_t>(known), std::memory_order_relaxed);
+  return identities;
+}
+
+bool QueuedResolver::take_investigator(std::unique_lock<std::mutex>& looking) {
+  const auto until = Clock::now() + kPatience;
+  for (;;) {
+    {
+      // The thread and those that wait for it come first.
+      const std::lock_guard lock(mutex_);
+      if (busy_ || !waiting_.empty()) return false;
+    }
+    if (looking.try_lock()) return true;
+    if (Clock::now() >= until) return false;
+    std::this_thread::yield();
+  }
+}
+
+void QueuedResolver::join(TurnLookup& lookup, net::Loop& loop) {
+  std::shared_ptr<Turn> turn;
+  bool begun = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::weak_ptr<Turn>& latest = turns_[&loop];
+    turn = latest.lock();
+    begun = turn == nullptr || turn->over;
+    if (begun) latest = turn = std::make_shared<Turn>();
+  }
+  lookup.join(turn);
+  if (!begun) return;
+  loop.post([this, turn = std::move(turn)] { look_at_once(*turn); });
 }
 
 std::unique_ptr<Lookup> QueuedResolver::start(const Connection& connection, net::Loop& loop,
                                               Callback callback) {
-  auto identity = look_at_once(connection);
-  if (!identity) return enqueue(connection, loop, std::move(callback));
-  return std::make_unique<AnsweredLookup>(
-      loop, [identity = std::move(*identity), callback = std::move(callback)]() mutable {
-        callback(std::move(identity));
-      });
+  auto lookup = std::make_unique<TurnLookup>(*this, connection, loop, std::move(callback));
+  join(*lookup, loop);
+  return lookup;
 }
 
 std::unique_ptr<Lookup> QueuedResolver::enqueue(const Connection& connection, net::Loop& loop,
@@ -199,13 +281,8 @@ std::unique_ptr<Lookup> QueuedResolver::enqueue(const Connection& connection, ne
 std::unique_ptr<Lookup> QueuedResolver::confirm(const Connection& connection,
                                                 const Identity& before, net::Loop& loop,
                                                 ConfirmCallback callback) {
-  if (const auto now = look_at_once(connection))
-    return std::make_unique<AnsweredLookup>(
-        loop, [change = difference(before, *now), callback = std::move(callback)]() mutable {
-          callback(std::move(change));
-        });
   // What starts now begins after this call: waiting lookups are only ever taken by a new walk.
-  return enqueue(connection, loop, [before, callback = std::move(callback)](const Identity& now) {
+  return start(connection, loop, [&before, callback = std::move(callback)](const Identity& now) {
     callback(difference(before, now));
   });
 }

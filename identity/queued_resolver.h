@@ -9,7 +9,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "identity/investigator.h"
@@ -22,11 +24,11 @@ struct QueueLimits {
   std::chrono::milliseconds deadline{5000};
 };
 
-// A resolver that has an investigator look at once, on the loop's thread and before start()
-// returns, as long as nobody else uses it and nothing waits. Where that doesn't do, one thread of
-// its own has it look in full: each time for all lookups that were waiting when it began. The
-// deadline is kept by the lookup's loop, so that it holds even while the thread is stuck in the
-// kernel.
+// A resolver that has an investigator look at once, on the loop's thread and for all lookups that
+// were started in one turn of the loop, as long as the thread below doesn't look and nothing waits
+// for it. Where that doesn't do, one thread of its own has it look in full: each time for all
+// lookups that were waiting when it began. The deadline is kept by the lookup's loop, so that it
+// holds even while the thread is stuck in the kernel.
 class QueuedResolver final : public Resolver {
  public:
   QueuedResolver(std::unique_ptr<Investigator> investigator, QueueLimits limits);
@@ -48,9 +50,14 @@ class QueuedResolver final : public Resolver {
  private:
   class Ticket;
   class QueuedLookup;
-  class AnsweredLookup;
+  class TurnLookup;
+  struct Turn;
 
-  [[nodiscard]] std::optional<Identity> look_at_once(const Connection& connection);
+  void join(TurnLookup& lookup, net::Loop& loop);
+  void look_at_once(Turn& turn);
+  [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
+      std::span<const Connection> connections);
+  [[nodiscard]] bool take_investigator(std::unique_lock<std::mutex>& looking);
   [[nodiscard]] std::unique_ptr<Lookup> enqueue(const Connection& connection, net::Loop& loop,
                                                 Callback callback);
   void submit(const std::shared_ptr<Ticket>& ticket);
@@ -61,11 +68,12 @@ class QueuedResolver final : public Resolver {
   std::unique_ptr<Investigator> investigator_;
   std::chrono::steady_clock::time_point slow_until_;
   std::atomic<std::uint64_t> walks_{0}, at_once_{0};
-  std::mutex mutex_;  // guards waiting_, busy_ and stopping_
+  std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Ticket>> waiting_;
   bool busy_ = false;  // the thread looks, or is about to
   bool stopping_ = false;
+  std::unordered_map<net::Loop*, std::weak_ptr<Turn>> turns_;  // the latest of each loop
   std::thread thread_;
 };
 

@@ -58,8 +58,9 @@ class Resolver {
   [[nodiscard]] virtual std::unique_ptr<Lookup> start(const Connection& connection, net::Loop& loop,
                                                       Callback callback) = 0;
 
-  // Looks again, with nothing remembered from before this call, and compares with `before`
-  // (not needed afterwards). To be called after the decision and before anything opens.
+  // Looks again, with nothing remembered from before this call, and compares with `before`, which
+  // stays as it is until the callback has run or the lookup is destroyed. To be called after the
+  // decision and before anything opens.
   [[nodiscard]] virtual std::unique_ptr<Lookup> confirm(const Connection& connection,
                                                         const Identity& before, net::Loop& loop,
                                                         ConfirmCallback callback) = 0;

@@ -57,21 +57,27 @@ class QuickInvestigator final : public Investigator {
   std::vector<Identity> look(std::span<const Connection> connections) override {
     return slow_.look(connections);
   }
-  std::optional<Identity> look_at_once(const Connection& connection) override {
+  std::vector<std::optional<Identity>> look_at_once(
+      std::span<const Connection> connections) override {
     asked_by = std::this_thread::get_id();
+    at_once.push_back(connections.size());
     if (takes.count() > 0) {
       const auto begin = std::chrono::steady_clock::now();
       while (std::chrono::steady_clock::now() - begin < takes) std::this_thread::yield();
     }
-    if (connection.client.port % 2 != 0) return std::nullopt;
-    Identity identity;
-    identity.grade = Grade::exact;
-    identity.inode = connection.client.port;
-    return identity;
+    std::vector<std::optional<Identity>> identities(connections.size());
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+      if (connections[i].client.port % 2 != 0) continue;
+      Identity& identity = identities[i].emplace();
+      identity.grade = Grade::exact;
+      identity.inode = connections[i].client.port;
+    }
+    return identities;
   }
 
   std::thread::id asked_by;
   milliseconds takes{0};
+  std::vector<std::size_t> at_once;  // how many each time
 
  private:
   GatedInvestigator slow_;
@@ -115,6 +121,7 @@ TEST_CASE_METHOD(QueueTest, "lookups that wait share the next walk", "[identity]
   const auto first = occupy();
   std::vector<std::unique_ptr<Lookup>> lookups;
   for (std::uint16_t port = 100; port < 164; ++port) lookups.push_back(start(port));
+  run_turns(1);
   keeper.set_open(true);
   REQUIRE(run_until([&] { return answers.size() == 65; }));
   CHECK(resolver->walks() == 2);
@@ -149,8 +156,8 @@ TEST_CASE_METHOD(QueueTest, "what is known at once is told in the next turn, by 
   const QuickInvestigator& quick = use_quick();
   const auto lookup = start(2);
   CHECK(answers.empty());
-  CHECK(quick.asked_by == std::this_thread::get_id());
   run_turns(1);
+  CHECK(quick.asked_by == std::this_thread::get_id());
   REQUIRE(answers.size() == 1);
   CHECK(answers.front().inode == 2);
   CHECK(resolver->at_once() == 1);
@@ -160,6 +167,62 @@ TEST_CASE_METHOD(QueueTest, "what is known at once is told in the next turn, by 
   REQUIRE(run_until([&] { return answers.size() == 2; }));
   CHECK(answers.back().inode == 3);
   CHECK(resolver->walks() == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "what is started in one turn is looked at together, a part at a time",
+                 "[identity]") {
+  const QuickInvestigator& quick = use_quick();
+  std::vector<std::unique_ptr<Lookup>> lookups;
+  for (std::uint16_t port = 100; port < 200; ++port) lookups.push_back(start(port));
+  lookups[0].reset();
+  lookups[99].reset();
+  run_turns(1);
+  // The first of an odd port makes the thread look: then the rest waits for it.
+  REQUIRE(answers.size() == 16);
+  REQUIRE(run_until([&] { return answers.size() == 98; }));
+  CHECK(quick.at_once == std::vector<std::size_t>{32});
+  for (std::uint16_t port = 101; port < 199; ++port)
+    CHECK(std::count_if(answers.begin(), answers.end(),
+                        [&](const Identity& answer) { return answer.inode == port; }) == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "lookups of more than one look at once", "[identity]") {
+  const QuickInvestigator& quick = use_quick();
+  std::vector<std::unique_ptr<Lookup>> lookups;
+  for (std::uint16_t i = 0; i < 70; ++i)
+    lookups.push_back(start(static_cast<std::uint16_t>(2 * i + 2)));
+  run_turns(1);
+  CHECK(answers.size() == 70);
+  CHECK(quick.at_once == std::vector<std::size_t>{32, 32, 6});
+  CHECK(resolver->at_once() == 70);
+}
+
+TEST_CASE_METHOD(QueueTest, "a callback may end the others of its turn, and the resolver",
+                 "[identity]") {
+  (void)use_quick();
+  std::vector<std::unique_ptr<Lookup>> lookups;
+  int called = 0;
+  for (std::uint16_t i = 0; i < 40; ++i)
+    lookups.push_back(resolver->start({{{}, static_cast<std::uint16_t>(2 * i + 2)}, {}, {}}, loop(),
+                                      [&](const Identity&) {
+                                        ++called;
+                                        lookups.clear();
+                                        resolver.reset();
+                                      }));
+  run_turns(2);
+  CHECK(called == 1);
+}
+
+TEST_CASE_METHOD(QueueTest, "what a callback starts is of the next turn", "[identity]") {
+  const QuickInvestigator& quick = use_quick();
+  std::unique_ptr<Lookup> second;
+  const auto first = resolver->start({{{}, 2}, {}, {}}, loop(), [&](const Identity&) {
+    second = start(4);
+    CHECK(answers.empty());
+  });
+  run_turns(2);
+  CHECK(answers.size() == 1);
+  CHECK(quick.at_once == std::vector<std::size_t>{1, 1});
 }
 
 TEST_CASE_METHOD(QueueTest, "a confirmation at once", "[identity]") {
@@ -205,6 +268,7 @@ TEST_CASE_METHOD(QueueTest, "nothing is looked at at once while the thread looks
   const auto first = occupy();
   quick.asked_by = {};
   const auto second = start(2);
+  run_turns(1);
   CHECK(quick.asked_by == std::thread::id());
   keeper.set_open(true);
   REQUIRE(run_until([&] { return answers.size() == 2; }));
@@ -217,6 +281,7 @@ TEST_CASE_METHOD(QueueTest, "after a look at once that took long the thread look
   QuickInvestigator& quick = use_quick();
   quick.takes = milliseconds(60);
   const auto slow = start(2);
+  run_turns(1);
   quick.takes = milliseconds(0);
   const auto next = start(4);
   CHECK(resolver->at_once() == 1);
@@ -234,6 +299,7 @@ TEST_CASE_METHOD(QueueTest, "a cancelled lookup is never answered", "[identity]"
   SECTION("while it waits") {
     const auto first = occupy();
     auto lookup = start(2);
+    run_turns(1);
     lookup.reset();
     keeper.set_open(true);
     REQUIRE(run_until([&] { return answers.size() == 1; }));
@@ -248,9 +314,14 @@ TEST_CASE_METHOD(QueueTest, "a cancelled lookup is never answered", "[identity]"
   }
   SECTION("when the answer is already on its way") {
     auto lookup = start(2);
-    // A second lookup's walk begins only after the first one's answer was posted.
+    run_turns(1);
+    // A second lookup's walk begins only after the first one's answer was posted. It has a loop of
+    // its own: a turn of the first one's would hand that on.
     while (keeper.begun() < 1) std::this_thread::yield();
-    auto other = start(3);
+    net::Loop another;
+    auto other = resolver->start({{{}, 3}, {}, {}}, another,
+                                 [this](Identity found) { answers.push_back(std::move(found)); });
+    another.run_once_nowait();
     while (keeper.begun() < 2) std::this_thread::yield();
     lookup.reset();
     other.reset();
@@ -314,6 +385,7 @@ TEST_CASE_METHOD(QueueTest, "a resolver goes while lookups wait", "[identity]") 
   use();
   auto first = occupy();
   auto second = start(2);
+  run_turns(1);
   first.reset();
   second.reset();
   keeper.set_open(true);

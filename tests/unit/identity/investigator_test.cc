@@ -30,7 +30,7 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   std::size_t unreadable = 0;
   bool forbidden = false;  // facts can't be read
   std::string lacking;
-  int searches = 0, walks = 0;
+  int searches = 0, walks = 0, reads = 0;
   std::vector<std::string> steps;
   Effort effort;
   std::function<void(int)> on_search, on_walk, on_vitals;
@@ -85,6 +85,7 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   }
   Result<Process> read(const Holder& holder) override {
     if (forbidden) return fail(from_errno(EACCES, "exe"));
+    ++reads;
     const auto found = processes.find(holder.pid);
     if (found == processes.end()) return fail(Errc::not_found, "stat");
     return found->second;
@@ -122,7 +123,14 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
   }
   std::optional<Identity> look_at_once() {
     ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    return investigator.look_at_once(Connection{});
+    const Connection connection;
+    return std::move(investigator.look_at_once({&connection, 1}).front());
+  }
+  std::vector<std::optional<Identity>> look_at_once(std::vector<std::uint16_t> ports) {
+    std::vector<Connection> connections(ports.size());
+    for (std::size_t i = 0; i < ports.size(); ++i) connections[i].client.port = ports[i];
+    ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
+    return investigator.look_at_once(connections);
   }
 };
 
@@ -545,6 +553,58 @@ TEST_CASE("at once: the same answer, or none", "[identity]") {
   // And nothing of it stays.
   CHECK_FALSE(host.effort.at_once());
   host.on_search = nullptr;
+}
+
+TEST_CASE("at once: many together, each by itself where one needs more", "[identity]") {
+  Host host;
+  host.inodes.clear();
+  host.peers = {{5, 1}, {6, 2}, {7, 3}};
+  host.add(7, "/usr/bin/curl", 1, 1);
+  host.add(7, "/usr/bin/curl", 1, 2);
+  host.add(8, "/usr/bin/ssh", 2, 3);
+  for (const std::uint64_t inode : {1U, 2U}) host.prove(7, inode);
+  host.prove(8, 3);
+  SECTION("a program is looked at once for all its connections") {
+    const auto found = host.look_at_once({5, 6, 7});
+    REQUIRE(found.size() == 3);
+    for (const auto& identity : found) REQUIRE(identity);
+    CHECK(found[0]->inode == 1);
+    CHECK(found[1]->inode == 2);
+    CHECK(found[1]->processes.front().path == "/usr/bin/curl");
+    CHECK(found[2]->processes.front().path == "/usr/bin/ssh");
+    CHECK(host.walks == 1);
+    CHECK(host.reads == 2);
+  }
+  SECTION("but not what it was before an execve") {
+    host.holders[2].front().kernel->task.executions = 2;
+    const auto found = host.look_at_once({5, 6});
+    CHECK(host.reads == 2);
+  }
+  SECTION("one whose owner is unknown") {
+    const auto found = host.look_at_once({5, 9, 7});
+    CHECK(found[0]);
+    CHECK_FALSE(found[1]);
+    CHECK(found[2]);
+  }
+  SECTION("a relay") {
+    host.kernel[3].accepted = {OtherSocket{1, 2, 1, {}, {}}};
+    const auto found = host.look_at_once({5, 7, 6});
+    CHECK(found[0]);
+    CHECK_FALSE(found[1]);
+    CHECK(found[2]);
+  }
+  SECTION("one that another part gives up on") {
+    // Of the first time for all, and then of the second one's.
+    host.on_walk = [&](int walk) {
+      if (walk == 1 || walk == 3) (void)host.effort.may_wait();
+    };
+    const auto found = host.look_at_once({5, 7, 6});
+    CHECK(found[0]);
+    CHECK_FALSE(found[1]);
+    CHECK(found[2]);
+    CHECK(host.walks == 4);
+  }
+  CHECK_FALSE(host.effort.at_once());
 }
 
 }  // namespace warder::identity
