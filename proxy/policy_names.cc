@@ -53,6 +53,7 @@ PolicyNames::PolicyNames(net::Loop& loop, opa::Client& opa, identity::PolicyPath
       metrics_(metrics),
       path_(beside(options.decision_path, "binaries")),
       refresh_(options.refresh),
+      on_read_(options.on_read),
       timer_(loop, [this] { read(); }),
       self_(std::make_shared<Self>(Self{this})),
       check_{"policy_names", false, true, "not read yet"} {}
@@ -90,6 +91,10 @@ void PolicyNames::read_soon() {
 void PolicyNames::read() {
   timer_.stop();
   begun_ = Clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    reading_for_ = revision_;
+  }
   call_ =
       opa_.read(path_, [this](const Result<opa::Document>& document) { on_document(document); });
 }
@@ -110,6 +115,7 @@ void PolicyNames::on_document(const Result<opa::Document>& document) {
     tell(paths.error());
   else
     note_delay(paths.error());
+  if (over && on_read_) on_read_(reading_for_);
   if (std::exchange(again_, false)) return read_soon();
   timer_.start(over ? refresh_ : std::min(refresh_, kRetry));
 }

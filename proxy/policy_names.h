@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,6 +37,8 @@ class PolicyNames final : public RevisionListener {
   struct Options {
     std::string decision_path;  // of OPA's data API
     std::chrono::milliseconds refresh;
+    // What there is has been read for the policy of that revision; on the loop.
+    std::function<void(const std::optional<std::string>& revision)> on_read{};
   };
   // All outlive it.
   PolicyNames(net::Loop& loop, opa::Client& opa, identity::PolicyPaths& paths, RecordSink& records,
@@ -70,10 +73,12 @@ class PolicyNames final : public RevisionListener {
   Metrics& metrics_;
   const std::string path_;
   const std::chrono::milliseconds refresh_;
+  const std::function<void(const std::optional<std::string>&)> on_read_;
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   Clock::time_point begun_;
-  bool again_ = false;  // the policy became another one while it was read
+  std::optional<std::string> reading_for_;  // the revision seen last when that began
+  bool again_ = false;                      // the policy became another one while it was read
   std::size_t left_out_ = 0;
   std::string problem_;  // that was told
   const std::shared_ptr<Self>

@@ -11,9 +11,8 @@ namespace {
 constexpr std::size_t kAtOnce = 4;
 // How often one of them is asked about while OPA gives no decision.
 constexpr std::chrono::milliseconds kRetry{1000};
-// After a change of policy: the paths that the new one mentions are read first (policy_names.h), so
-// that nobody is decided about without the names that it knows them by.
-constexpr std::chrono::milliseconds kNamesFirst{50};
+// How long a new policy's names are waited for: while they can't be read, the old ones hold.
+constexpr std::chrono::milliseconds kNamesWithin{500};
 
 }  // namespace
 
@@ -22,8 +21,17 @@ Reauthorizer::Reauthorizer(net::Loop& loop, RecordSink& records, opa::AnswerReus
 
 void Reauthorizer::saw_revision(const std::optional<std::string>& revision) {
   if (!reuse_.saw_revision(revision)) return;
-  if (!tunnels_.empty() && !timer_.active()) timer_.start(kNamesFirst);
+  names_due_ = revision != names_of_;
+  if (names_due_ && !failing_) timer_.stop();
   for (auto& [tunnel, entry] : tunnels_) queue(*tunnel, entry);
+}
+
+void Reauthorizer::names_read(const std::optional<std::string>& revision) {
+  names_of_ = revision;
+  if (!names_due_ || revision != reuse_.revision()) return;
+  names_due_ = false;
+  if (!failing_) timer_.stop();
+  wake();
 }
 
 void Reauthorizer::enroll(Tunnel& tunnel, const std::optional<std::string>& revision) {
@@ -88,10 +96,11 @@ std::chrono::milliseconds Reauthorizer::jittered(std::chrono::milliseconds inter
 
 void Reauthorizer::wake() {
   if (queue_.empty() || timer_.active()) return;
-  timer_.start(failing_ ? kRetry : std::chrono::milliseconds{0});
+  timer_.start(failing_ ? kRetry : names_due_ ? kNamesWithin : std::chrono::milliseconds{0});
 }
 
 void Reauthorizer::run() {
+  names_due_ = false;
   const std::size_t at_once = failing_ ? 1 : kAtOnce;
   for (std::size_t left = queue_.size(); left > 0 && active_ < at_once; --left) {
     Tunnel& tunnel = *queue_.front();

@@ -40,8 +40,12 @@ class Reauthorizer {
   ~Reauthorizer() = default;
 
   // The revision that some answer gave. Another one than before, or none where there was one, means
-  // another policy: no answer is given again, and every tunnel is due.
+  // another policy: no answer is given again, and every tunnel is due, once the paths that the new
+  // policy mentions are read (policy_names.h), so that nobody is decided about without the names
+  // that it knows them by.
   void saw_revision(const std::optional<std::string>& revision);
+  // They are, for that revision.
+  void names_read(const std::optional<std::string>& revision);
 
   // It is told of changes from here on, until withdraw(). `revision` is what the answer said that
   // it was opened under: if the policy is another one by now, it is due at once.
@@ -81,6 +85,8 @@ class Reauthorizer {
   std::list<Tunnel*> queue_;
   std::size_t active_ = 0;
   bool failing_ = false;  // the last one got no decision
+  std::optional<std::string> names_of_;
+  bool names_due_ = false;  // those of the policy in force are waited for
   std::minstd_rand random_{std::random_device{}()};
 };
 

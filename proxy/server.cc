@@ -82,7 +82,10 @@ class Server {
     if (Result<void> asked = open_opa(*opa); !asked) return asked;
     names_ = std::make_unique<PolicyNames>(
         loop_, *opa_, policy_paths_, records_, metrics_,
-        PolicyNames::Options{config_.opa.path, config_.names.refresh});
+        PolicyNames::Options{config_.opa.path, config_.names.refresh,
+                             [this](const std::optional<std::string>& revision) {
+                               for (const auto& worker : workers_) worker->names_read(revision);
+                             }});
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
                            metrics_, *names_, gate_, denials_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;

@@ -156,6 +156,10 @@ void Worker::saw_revision(std::optional<std::string> revision) {
   loop_.post([this, revision = std::move(revision)] { reauthorizer_->saw_revision(revision); });
 }
 
+void Worker::names_read(std::optional<std::string> revision) {
+  loop_.post([this, revision = std::move(revision)] { reauthorizer_->names_read(revision); });
+}
+
 void Worker::end_now() {
   loop_.post([this] {
     draining_ = true;

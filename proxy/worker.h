@@ -49,6 +49,8 @@ class Worker final : Connection::Owner {
   void drain(std::function<void()> on_drained);
   // Any thread. The policy says that it is of this revision.
   void saw_revision(std::optional<std::string> revision);
+  // Any thread. The paths that the policy of this revision mentions are known (policy_names.h).
+  void names_read(std::optional<std::string> revision);
   // Any thread. Ends everything now.
   void end_now();
 

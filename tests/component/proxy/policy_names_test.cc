@@ -17,8 +17,14 @@ struct PolicyNamesTest : LoopFixture {
   GateRecords records;
   proxy::Metrics metrics;
   identity::PolicyPaths paths;
-  proxy::PolicyNames names{loop(),  opa,     paths,
-                           records, metrics, {"/v1/data/egress/decision", std::chrono::hours(1)}};
+  std::vector<std::optional<std::string>> read_for;
+  proxy::PolicyNames names{loop(),
+                           opa,
+                           paths,
+                           records,
+                           metrics,
+                           {"/v1/data/egress/decision", std::chrono::hours(1),
+                            [this](const auto& revision) { read_for.push_back(revision); }}};
 
   // Waits for the reading that is due, and answers it.
   void answer(Result<opa::Document> document) {
@@ -74,6 +80,7 @@ TEST_CASE_METHOD(PolicyNamesTest, "A revision that comes while they are read is 
   answer(R"(["/old"])");
   answer(R"(["/new"])");
   CHECK(list() == Paths{"/new"});
+  CHECK(read_for == std::vector<std::optional<std::string>>{std::nullopt, "r1"});
 }
 
 TEST_CASE_METHOD(PolicyNamesTest, "Revisions that take turns don't have OPA read all the time") {
@@ -97,8 +104,10 @@ TEST_CASE_METHOD(PolicyNamesTest, "While OPA can't be reached they stay, and are
   names.saw_revision("r1");
   fail_with(Errc::opa_timeout);
   CHECK(list() == Paths{"/a"});
+  CHECK(read_for.size() == 1);
   answer(R"(["/b"])");
   CHECK(list() == Paths{"/b"});
+  CHECK(read_for.size() == 2);
   CHECK(records.diagnostics.empty());
 }
 
@@ -109,6 +118,7 @@ TEST_CASE_METHOD(PolicyNamesTest, "What OPA won't tell is said once, and does no
   CHECK(names.check().detail.find("what happened") != std::string::npos);
   names.saw_revision("r1");
   fail_with(Errc::opa_status);
+  CHECK(read_for.size() == 2);
   REQUIRE(records.diagnostics.size() == 1);
   CHECK(records.diagnostics[0].event == "policy_names");
   CHECK(records.diagnostics[0].level == proxy::LogLevel::warn);

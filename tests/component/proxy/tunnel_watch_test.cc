@@ -162,6 +162,7 @@ TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to
   SECTION("when it is seen") {
     open_until_first_look();
     reauthorizer.saw_revision("two");
+    reauthorizer.names_read("two");
     confirm();
     wait_for([this] { return opa.calls.open() == 1; });
     SECTION("and the tunnel is not allowed in it") {
@@ -171,6 +172,7 @@ TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to
     }
     SECTION("and again when it changes while that is asked") {
       reauthorizer.saw_revision("three");
+      reauthorizer.names_read("three");
       opa.calls.answer(of_revision(allow_decision(), "two"));
       confirm();
       wait_for([this] { return opa.calls.open() == 1; });
@@ -181,6 +183,7 @@ TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to
     reach_decision(origin.at.text());
     opa.calls.answer(of_revision(allow_decision(), "one"));
     reauthorizer.saw_revision("two");
+    reauthorizer.names_read("two");
     confirm();
     confirm();
     wait_for([this] { return opa.calls.open() == 1; });
@@ -196,11 +199,52 @@ TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to
   }
 }
 
-TEST_CASE_METHOD(GateFixture, "only a few tunnels are decided again at once") {
-  struct Waiting final : proxy::Reauthorizer::Tunnel {
-    int turns = 0;
-    void decide_again() override { ++turns; }
+namespace {
+
+struct Waiting final : proxy::Reauthorizer::Tunnel {
+  int turns = 0;
+  void decide_again() override { ++turns; }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(GateFixture, "a new policy's names are waited for") {
+  Waiting tunnel;
+  reauthorizer.enroll(tunnel, std::nullopt);
+  reauthorizer.due(tunnel);
+  const auto turns_soon = [&] {
+    run_turns(5);
+    return tunnel.turns;
   };
+  SECTION("unless they were read already") {
+    reauthorizer.names_read("two");
+    reauthorizer.saw_revision("two");
+    CHECK(turns_soon() == 1);
+  }
+  SECTION("but not for long") {
+    reauthorizer.saw_revision("two");
+    CHECK(turns_soon() == 0);
+    wait_for([&] { return tunnel.turns == 1; });
+  }
+  SECTION("until they are read for that policy") {
+    reauthorizer.saw_revision("two");
+    reauthorizer.names_read("one");
+    CHECK(turns_soon() == 0);
+    reauthorizer.names_read("two");
+    CHECK(turns_soon() == 1);
+  }
+  SECTION("and for the next one's, when it changes meanwhile") {
+    reauthorizer.saw_revision("two");
+    reauthorizer.saw_revision("three");
+    reauthorizer.names_read("two");
+    CHECK(turns_soon() == 0);
+    reauthorizer.names_read("three");
+    CHECK(turns_soon() == 1);
+  }
+  reauthorizer.withdraw(tunnel);
+}
+
+TEST_CASE_METHOD(GateFixture, "only a few tunnels are decided again at once") {
   std::vector<Waiting> tunnels(10);
   const auto turns = [&] {
     int sum = 0;
@@ -208,6 +252,7 @@ TEST_CASE_METHOD(GateFixture, "only a few tunnels are decided again at once") {
     return sum;
   };
   for (Waiting& tunnel : tunnels) reauthorizer.enroll(tunnel, std::nullopt);
+  reauthorizer.names_read("two");
   reauthorizer.saw_revision("two");
   wait_for([&] { return turns() > 0; });
   const int at_once = turns();
