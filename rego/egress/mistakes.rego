@@ -116,8 +116,8 @@ _is_host(host) if {
 
 _wrong_host(host) := sprintf("host is %v, not a text", [host]) if {
 	not is_string(host)
-} else := sprintf("host is %s, and that address is written %s", [host, _canonical_address(host)]) if {
-	_is_address(host)
+} else := sprintf("host is %s, and that address is written %s", [host, canonical]) if {
+	canonical := _canonical_address(host)
 } else := sprintf("host is %s, which is no pattern: %s", [host, _wrong_pattern(lower(host))]) if {
 	contains(host, "*")
 } else := sprintf("host is %s, which is neither a name nor an address", [host])
@@ -155,7 +155,6 @@ _is_name(name) if {
 
 _wrong_port_keys(endpoint) := {0: {_mistake(["port"], "there is neither port nor ports")}, 1: set()}[given] if {
 	given := count(object.keys(endpoint) & {"port", "ports"})
-	given < 2
 } else := {_mistake(["ports"], "port and ports are both there")}
 
 _wrong_ports(ports) := {_mistake(["ports"], "ports is not a list of ports")} if {
