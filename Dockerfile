@@ -27,6 +27,8 @@ RUN apt-get update \
  && sed 's/#.*//' /tmp/runtime.txt | xargs apt-get install -y --no-install-recommends \
  && rm -rf /var/lib/apt/lists/* /tmp/runtime.txt
 COPY --from=program /src/build/release/warder /usr/local/bin/warder
+# For `warder policy check` and `build`.
+COPY rego/egress /usr/local/share/warder/rego/egress
 # Root, with the capabilities that compose.yaml leaves it: other users' /proc/<pid>/fd and exe are read.
 ENTRYPOINT ["/usr/local/bin/warder"]
 CMD ["run"]

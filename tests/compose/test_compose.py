@@ -2,11 +2,12 @@
 
 import ipaddress
 import os
+import shutil
 import uuid
 from pathlib import Path
 
 import pytest
-from stack import CURL, CURL_ALLOWED, run
+from stack import CURL, CURL_ALLOWED, ROOT, run
 
 CURL_PATH, PYTHON_PATH, SHELL_PATH = "/usr/bin/curl", "/usr/bin/python3.11", "/usr/bin/dash"
 CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_SYS_CHROOT": 18, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
@@ -188,6 +189,12 @@ def test_the_sandbox_sees_only_itself(stack):
     seen = stack.execute("sandbox", "sh", "-c", "cat /proc/[0-9]*/comm", user="0:0").output.split()
     assert "sleep" in seen
     assert not {"warder", "opa", "dockerd", "containerd-shim"} & set(seen), seen
+
+
+def test_the_image_has_the_policy_package():
+    mounts = ["-v", f"{shutil.which('opa')}:/usr/local/bin/opa:ro", "-v", f"{ROOT}/rego/example:/policy:ro"]
+    done = run(["docker", "run", "--rm", "--network", "none", *mounts, "warder", "policy", "check", "/policy"])
+    assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n"), done
 
 
 def test_a_restarted_sandbox(stack):
