@@ -57,6 +57,7 @@ _is_right_of_endpoint("host", host) if _is_host(host)
 
 _is_right_of_endpoint("port", port) if _is_port(port)
 
+# For speed alone.
 _is_right_of_endpoint("ports", ports) if {
 	_has_entries(ports)
 	every port in ports {
@@ -64,6 +65,7 @@ _is_right_of_endpoint("ports", ports) if {
 	}
 }
 
+# For speed alone.
 _is_right_of_endpoint("rules", rules) if {
 	_has_entries(rules)
 	every rule in rules {
@@ -71,6 +73,7 @@ _is_right_of_endpoint("rules", rules) if {
 	}
 }
 
+# For speed alone.
 _is_right_of_endpoint("allowed_ips", ranges) if {
 	is_array(ranges)
 	every range in ranges {
