@@ -44,7 +44,8 @@ enum class Errc {
   opa_queue_full,    // too many calls are waiting
   opa_breaker_open,  // it has not answered lately, and is not asked until it does
   opa_token,         // the bearer token can't be read
-  opa_status,        // a status other than 200
+  opa_policy_error,  // it can't evaluate the policy for this question
+  opa_status,        // any other status than 200
   opa_not_json,      // the body is not one JSON document in UTF-8
   opa_bad_answer,    // HTTP or JSON, but not of the agreed form
   opa_too_large,     // head or body above the limit

@@ -56,7 +56,7 @@ struct Address {
 
 // What happens to the client itself, for the log.
 struct ClientEvent {
-  enum class Kind { breaker_opened, breaker_closed, token_bad, token_good };
+  enum class Kind { breaker_opened, breaker_closed, token_bad, token_good, policy_error };
   Kind kind;
   std::string detail;
 };

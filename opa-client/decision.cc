@@ -156,6 +156,21 @@ class ParsedAnswer {
   rapidjson::Document document_{&pool_};
 };
 
+// " code: message", as much of it as there is.
+std::string code_and_message(const Value& object) {
+  std::string text;
+  const Value* code = find(object, "code");
+  const Value* message = find(object, "message");
+  if (code != nullptr && code->IsString()) text += fmt::format(" {}", text_of(*code));
+  if (message != nullptr && message->IsString()) text += fmt::format(": {}", text_of(*message));
+  return text;
+}
+
+bool is_of_evaluation(const Value& error) {
+  const Value* code = error.IsObject() ? find(error, "code") : nullptr;
+  return code != nullptr && code->IsString() && text_of(*code).starts_with("eval_");
+}
+
 }  // namespace
 
 Result<Decision> parse_answer(std::string_view body) {
@@ -188,16 +203,23 @@ Result<Document> parse_document(std::string_view body) {
   return document;
 }
 
-std::string describe_refusal(int status, std::string_view body) {
-  std::string text = std::to_string(status);
+Error refusal(int status, std::string_view body) {
+  Error error{Errc::opa_status, 0, std::to_string(status)};
   const Result<rapidjson::Document> document = parse_json(body);
-  if (!document || !document->IsObject()) return text;
-  const Value* code = find(*document, "code");
-  const Value* message = find(*document, "message");
-  if (code != nullptr && code->IsString()) text += fmt::format(" {}", text_of(*code));
-  if (message != nullptr && message->IsString()) text += fmt::format(": {}", text_of(*message));
-  if (text.size() > kMaxRefusal) text.resize(kMaxRefusal);
-  return text;
+  if (!document || !document->IsObject()) return error;
+  error.detail += code_and_message(*document);
+  const Value* errors = find(*document, "errors");
+  if (errors != nullptr && errors->IsArray()) {
+    // One after the other would be from several rules; the first is where to begin.
+    const auto all = errors->GetArray();
+    const auto* const first = std::find_if(all.begin(), all.end(), is_of_evaluation);
+    if (first != all.end()) {
+      error.code = Errc::opa_policy_error;
+      error.detail += ":" + code_and_message(*first);
+    }
+  }
+  if (error.detail.size() > kMaxRefusal) error.detail.resize(kMaxRefusal);
+  return error;
 }
 
 }  // namespace warder::opa

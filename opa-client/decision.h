@@ -39,8 +39,10 @@ struct Document {
 // As strict as parse_answer() about JSON; the answer must be an object. The same errors.
 [[nodiscard]] Result<Document> parse_document(std::string_view body);
 
-// One line about an answer with a status other than 200: "500 internal_error: …" where the body is
-// OPA's error document, else the status alone. Holds bytes of the peer, at most 512.
-[[nodiscard]] std::string describe_refusal(int status, std::string_view body);
+// What an answer with a status other than 200 comes to: opa_policy_error where OPA's error document
+// names an error of evaluation ("eval_conflict_error"), else opa_status. `detail` is one line: "500
+// internal_error: …" from that document, else the status alone. It holds bytes of the peer, at most
+// 512.
+[[nodiscard]] Error refusal(int status, std::string_view body);
 
 }  // namespace warder::opa

@@ -11,17 +11,18 @@ namespace warder::opa {
 namespace {
 
 constexpr int kOk = 200;
+constexpr std::uint64_t kTellPolicyErrorsEveryMs = 10000;
 
 Result<Decision> to_decision(const Answer& answer) {
   if (answer.status != kOk) {
-    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
+    return fail(refusal(answer.status, answer.body));
   }
   return parse_answer(answer.body);
 }
 
 Result<Document> to_document(const Answer& answer) {
   if (answer.status != kOk) {
-    return fail(Errc::opa_status, describe_refusal(answer.status, answer.body));
+    return fail(refusal(answer.status, answer.body));
   }
   return parse_document(answer.body);
 }
@@ -213,6 +214,17 @@ void HttpClient::note_answer() {
   tell(ClientEvent::Kind::breaker_closed, "OPA answers again");
 }
 
+// A policy may fail for some questions and not for others, so that nothing tells when it is well
+// again.
+void HttpClient::note_refusal(const Answer& answer) {
+  const std::uint64_t now = loop_.now_ms();
+  if (policy_error_at_ms_ && now - *policy_error_at_ms_ < kTellPolicyErrorsEveryMs) return;
+  const Error error = refusal(answer.status, answer.body);
+  if (error.code != Errc::opa_policy_error) return;
+  policy_error_at_ms_ = now;
+  tell(ClientEvent::Kind::policy_error, error.detail);
+}
+
 void HttpClient::note_failure(const Error& error) {
   if (!breaker_.failed()) return;
   tell(ClientEvent::Kind::breaker_opened, describe(error));
@@ -339,6 +351,7 @@ void HttpClient::on_answer(Slot& slot, Answer answer) {
   call.slot_ = nullptr;
   call.leave();
   note_answer();
+  if (answer.status != kOk) note_refusal(answer);
   if (slot.connection_->idle()) {
     slot.rest(options_.idle_timeout);
     // take_free_slot() looks from the end.

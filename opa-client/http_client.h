@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -62,6 +63,8 @@ class HttpClient final : public Client {
   // Whether OPA gives answers, as far as a call that is over shows.
   void note_answer();
   void note_failure(const Error& error);
+  // Tells of policies that can't be evaluated, now and then.
+  void note_refusal(const Answer& answer);
   // Asks it by itself while the breaker is open.
   void probe();
   void serve_waiting();
@@ -76,6 +79,7 @@ class HttpClient final : public Client {
   const RequestMaker requests_;
   std::optional<TokenFile> token_file_;
   bool token_bad_ = false;
+  std::optional<std::uint64_t> policy_error_at_ms_;  // told last
   Breaker breaker_;
   net::Timer probe_timer_;
   std::unique_ptr<Call> probe_;

@@ -34,6 +34,9 @@ Diagnostic opa_diagnostic(const opa::ClientEvent& event) {
       return told(LogLevel::info, "opa_breaker_closed", "OPA answers again.");
     case What::token_bad:
       return told(LogLevel::error, "opa_token", "The bearer token for OPA can't be read.");
+    case What::policy_error:
+      return told(LogLevel::error, "opa_policy_error",
+                  "OPA can't evaluate the policy: what is asked is refused.");
     case What::token_good: break;
   }
   return told(LogLevel::info, "opa_token", "The bearer token for OPA can be read again.");

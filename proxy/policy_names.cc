@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds kLeastPause{100};
 // Another try may go better soon.
 bool may_pass(Errc code) {
   switch (code) {
+    case Errc::opa_policy_error:
     case Errc::opa_status:
     case Errc::opa_not_json:
     case Errc::opa_bad_answer:

@@ -152,7 +152,7 @@ def test_boolean_policy_denies(boolean, world, origins):
 @pytest.mark.parametrize("rule, code, status", [
     ("undefined", "policy_undefined", 403),
     ("no/such/document", "starting", 503),
-    ("failing", "opa_status", 503),
+    ("failing", "opa_policy_error", 503),
     ("listed", "opa_bad_answer", 503),
 ])
 def test_policy_of_a_real_opa_that_decides_nothing(make_warder, world, origins, dns, rule, code, status):
@@ -166,6 +166,11 @@ def test_policy_of_a_real_opa_that_decides_nothing(make_warder, world, origins, 
     record = warder.decision(reply.request_id)
     assert (record["code"], record["status"]) == (code, status)
     assert record["decision"] == ("deny" if status == 403 else "error")
+    if code != "opa_policy_error":
+        return
+    told = warder.records.wait(lambda r: r.get("event") == code, "what is wrong with the policy")
+    assert told["level"] == "error" and "eval_conflict_error" in told["detail"]
+    assert warder.samples()[f'warder_opa_questions_total{{outcome="{code}"}}'] == 1
 
 
 def test_opa_is_not_there_at_the_start(make_warder, world, origins, dns, policies):

@@ -237,7 +237,7 @@ def test_a_token_that_is_renewed(make_warder, world, origins, policies, authorit
     opa = TokenOpa(world, policies, "token-of-yesterday", name=f"token-opa-{secure}", tls=served if secure else None)
     try:
         options = {"ca_file": str(authority.certificate)} if secure else {}
-        warder = make_warder(opa.url, opa={**options, "token_file": str(token_file)})
+        warder = make_warder(opa.url, workers=1, opa={**options, "token_file": str(token_file)})
         assert_works(world, warder, opa)
         opa.set_token(world, "token-of-today")
         eventually(lambda: opa.status_for("token-of-yesterday") == 401, "OPA has read what it watches")

@@ -72,6 +72,23 @@ TEST_CASE_METHOD(ClientFixture, "client: a document that is none", "[opa]") {
   CHECK(error_of("") == Errc::opa_timeout);
 }
 
+TEST_CASE_METHOD(ClientFixture, "a policy that can't be evaluated is told of, but not each time",
+                 "[opa]") {
+  std::vector<opa::ClientEvent> events;
+  opa::ClientOptions options;
+  options.on_event = [&](const opa::ClientEvent& event) { events.push_back(event); };
+  start(Kind::tcp, options);
+  std::string body = R"({"code":"internal_error"})";
+  server->on_request = [&](Peer& peer) { peer.send(response(body, "500 Internal Server Error")); };
+  CHECK(answer()->error() == Errc::opa_status);
+  CHECK(events.empty());
+  body = R"({"errors":[{"code":"eval_conflict_error"}]})";
+  for (int i = 0; i < 3; ++i) CHECK(answer()->error() == Errc::opa_policy_error);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == opa::ClientEvent::Kind::policy_error);
+  CHECK(events[0].detail == "500: eval_conflict_error");
+}
+
 struct Row {
   std::string bytes;
   bool close = false;

@@ -125,8 +125,9 @@ TEST_CASE_METHOD(ClientFixture, "real OPA: what it says is understood", "[opa]")
     options.path = "/v1/data/egress/conflict";
     client = opa::make_client(loop(), options);
     const auto conflict = answer(question(443));
-    CHECK(conflict->error() == Errc::opa_status);
+    CHECK(conflict->error() == Errc::opa_policy_error);
     CHECK(conflict->detail().starts_with("500 internal_error: "));
+    CHECK(conflict->detail().find(": eval_conflict_error: ") != std::string::npos);
 
     options.path = "/nowhere";
     client = opa::make_client(loop(), options);

@@ -240,12 +240,29 @@ TEST_CASE("answer: the error names what is wrong", "[opa]") {
 }
 
 TEST_CASE("refusal: OPA's error document in one line", "[opa]") {
-  CHECK(describe_refusal(500, R"({"code":"internal_error","message":"conflict"})") ==
+  const auto detail = [](int status, const std::string& body) {
+    const Error error = refusal(status, body);
+    CHECK(error.code == Errc::opa_status);
+    return error.detail;
+  };
+  CHECK(detail(500, R"({"code":"internal_error","message":"conflict"})") ==
         "500 internal_error: conflict");
-  CHECK(describe_refusal(404, "404 page not found\n") == "404");
-  CHECK(describe_refusal(405, "") == "405");
-  CHECK(describe_refusal(400, R"({"code":7,"message":null})") == "400");
-  CHECK(describe_refusal(500, R"({"message":")" + std::string(9000, 'm') + "\"}").size() == 512);
+  CHECK(detail(404, "404 page not found\n") == "404");
+  CHECK(detail(405, "") == "405");
+  CHECK(detail(400, R"({"code":7,"message":null})") == "400");
+  CHECK(detail(500, R"({"message":")" + std::string(9000, 'm') + "\"}").size() == 512);
+  for (const char* errors :
+       {"{}", "[]", "[1]", R"([{"code":7}])", R"([{"code":"rego_parse_error"}])"}) {
+    CAPTURE(errors);
+    CHECK(detail(500, std::string(R"({"errors":)") + errors + "}").starts_with("500"));
+  }
+}
+
+TEST_CASE("refusal: an error of the policy is told apart, and which", "[opa]") {
+  const Error error = refusal(500, R"({"code":"internal_error","message":"evaluating","errors":[
+      {"code":"other"},{"code":"eval_conflict_error","message":"two values"},{"code":"eval_x"}]})");
+  CHECK(error.code == Errc::opa_policy_error);
+  CHECK(error.detail == "500 internal_error: evaluating: eval_conflict_error: two values");
 }
 
 }  // namespace
