@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <string>
 
 namespace warder::net {
@@ -31,9 +32,9 @@ class FileStamp {
   ino_t inode_ = 0;
   off_t size_ = 0;
   time_t written_s_ = 0;
-  long written_ns_ = 0;
+  std::int64_t written_ns_ = 0;
   time_t changed_s_ = 0;
-  long changed_ns_ = 0;
+  std::int64_t changed_ns_ = 0;
 };
 
 }  // namespace warder::net

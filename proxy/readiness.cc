@@ -125,7 +125,7 @@ void Readiness::attend_gate(const Check& opa) {
     told.message += " Callers may lack names that the policy has for them.";
     told.fields.emplace_back(names.name, names.detail);
   }
-  records_.write(std::move(told));
+  records_.write(told);
 }
 
 void Readiness::tell_waiting(const Check& for_what) {
