@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -88,44 +90,47 @@ class Pass final : public ItemSink {
   std::uint64_t shown_ = 0;
 };
 
+struct Total {
+  std::uint64_t Comparison::Totals::*count;
+  std::string_view key;    // in JSON
+  std::string_view words;  // after the number
+};
+constexpr std::array<Total, 14> kTotals{{
+    {&Comparison::Totals::in_both, "in_both", "decisions in both logs"},
+    {&Comparison::Totals::only_recorded, "only_in_records", "decisions that OPA's log lacks"},
+    {&Comparison::Totals::only_recorded_as_sums, "only_in_records_as_sums",
+     "more of them are known as sums only"},
+    {&Comparison::Totals::only_logged, "only_in_opa_log", "decisions that Warder's records lack"},
+    {&Comparison::Totals::logged_twice, "logged_twice", "decisions stand in OPA's log again"},
+    {&Comparison::Totals::recorded_twice, "recorded_twice", "records repeat a decision"},
+    {&Comparison::Totals::summed_up, "summed_up", "decisions are told as sums in Warder's records"},
+    {&Comparison::Totals::asked_again, "asked_again",
+     "decisions are about requests whose records name other decisions"},
+    {&Comparison::Totals::not_received, "not_received",
+     "decisions in OPA's log did not reach Warder"},
+    {&Comparison::Totals::unanswered, "unanswered",
+     "questions got no answer, and OPA's log has no decision on them"},
+    {&Comparison::Totals::reused, "reused",
+     "requests were let through by an answer given before: no decision of their own"},
+    {&Comparison::Totals::never_asked, "never_asked", "requests were refused before OPA was asked"},
+    {&Comparison::Totals::records_lost, "records_lost",
+     "records were lost by Warder (standard output was not read)"},
+    {&Comparison::Totals::probes, "probes", "decisions answer Warder's own probes"},
+}};
+
+// To people only what there is, but for the first.
 void tell(const Comparison::Totals& totals) {
-  fmt::print(stderr, "warder: {} decisions in both logs\n", totals.in_both);
-  const auto line = [](std::uint64_t count, std::string_view what) {
-    if (count > 0) fmt::print(stderr, "warder: {} {}\n", count, what);
-  };
-  line(totals.only_recorded, "decisions that OPA's log lacks");
-  line(totals.only_recorded_as_sums, "more of them are known as sums only");
-  line(totals.only_logged, "decisions that Warder's records lack");
-  line(totals.logged_twice, "decisions stand in OPA's log again");
-  line(totals.recorded_twice, "records repeat a decision");
-  line(totals.summed_up, "decisions are told as sums in Warder's records");
-  line(totals.asked_again, "decisions are about requests whose records name other decisions");
-  line(totals.not_received, "decisions in OPA's log did not reach Warder");
-  line(totals.unanswered, "questions got no answer, and OPA's log has no decision on them");
-  line(totals.reused,
-       "requests were let through by an answer given before: no decision of their own");
-  line(totals.never_asked, "requests were refused before OPA was asked");
-  line(totals.records_lost, "records were lost by Warder (standard output was not read)");
-  line(totals.probes, "decisions answer Warder's own probes");
+  for (const Total& total : kTotals) {
+    const std::uint64_t count = totals.*total.count;
+    if (count > 0 || &total == &kTotals.front())
+      fmt::print(stderr, "warder: {} {}\n", count, total.words);
+  }
 }
 
 std::string as_json(const Comparison::Totals& totals) {
   JsonOut out;
   out.open("summary");
-  out.add("in_both", totals.in_both);
-  out.add("only_in_records", totals.only_recorded);
-  out.add("only_in_records_as_sums", totals.only_recorded_as_sums);
-  out.add("only_in_opa_log", totals.only_logged);
-  out.add("logged_twice", totals.logged_twice);
-  out.add("recorded_twice", totals.recorded_twice);
-  out.add("summed_up", totals.summed_up);
-  out.add("asked_again", totals.asked_again);
-  out.add("not_received", totals.not_received);
-  out.add("unanswered", totals.unanswered);
-  out.add("reused", totals.reused);
-  out.add("never_asked", totals.never_asked);
-  out.add("records_lost", totals.records_lost);
-  out.add("probes", totals.probes);
+  for (const Total& total : kTotals) out.add(total.key, totals.*total.count);
   out.close();
   return out.finish();
 }

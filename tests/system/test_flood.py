@@ -1,10 +1,16 @@
 """A program that is denied again and again takes neither OPA's time nor the log from the others."""
 
+import concurrent.futures
+import time
+
 from conftest import ECHO
 from rig.client import RawClient
+from rig.waiting import eventually
 
 PER_SECOND = 5
 BURST = 2 * PER_SECOND
+THREADS = 16
+SECONDS = 20.0  # a hundred times what a program has to wait
 
 
 def ask(world, warder, host):
@@ -50,5 +56,17 @@ def test_a_held_back_program_is_asked_about_again(make_warder, world, opa):
     replies = [ask(world, warder, "denied.test") for _ in range(200)]
     assert replies[-1].status == 429 or any(r.status == 429 for r in replies)
     # Each question that is held back costs nothing, so that asking goes on until one gets through.
-    while ask(world, warder, "origin.test").status != 200:
-        pass
+    eventually(lambda: ask(world, warder, "origin.test").status == 200, "OPA is asked again", SECONDS)
+
+
+def test_many_denials_at_once_reach_opa_no_oftener(make_warder, world, opa):
+    """To ask before the answers come gains nothing, but for what was under way at the first denial."""
+    warder = make_warder(opa={"max_denials_per_second": PER_SECOND, "max_age": "0s"}, workers=2)
+    mark, begun = opa.log.mark(), time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        replies = list(pool.map(lambda i: ask(world, warder, f"denied{i}.test"), range(1000)))
+    took = time.monotonic() - begun
+    denied = sum(r.status == 403 for r in replies)
+    assert denied + sum(r.status == 429 for r in replies) == len(replies)
+    assert denied <= BURST + THREADS + PER_SECOND * took
+    assert len(asked_of_opa(opa, mark)) == denied

@@ -3,53 +3,37 @@
 #include <map>
 #include <optional>
 
-#include "net/lookup.h"
-#include "tests/support/dns_server.h"
-#include "tests/support/loop_fixture.h"
+#include "tests/component/net/lookup_fixture.h"
 
 namespace warder::net {
 namespace {
 
-using Answer = Result<std::vector<IpAddress>>;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
+using testing::ip;
 
 // A resolver whose cache goes by the test's own clock.
-class LookupCacheFixture : public testing::LoopFixture {
+class LookupCacheFixture : public testing::LookupFixture {
  protected:
   LookupCacheFixture() { reopen({}); }
 
   void reopen(NameResolverOptions options) {
-    options.server = server.address();
     options.on_lookup = [this](LookupSource source) { ++sources[source]; };
     options.now = [this] { return now; };
-    resolver = make_name_resolver(loop(), options).value();
+    LookupFixture::reopen(std::move(options));
   }
 
   [[nodiscard]] std::unique_ptr<NameLookup> start(const std::string& name) {
     return resolver->start(name, [this](Answer given) { answers.push_back(std::move(given)); });
   }
 
-  // Looks up to the end.
-  Answer resolve(const std::string& name) {
-    std::optional<Answer> answer;
-    const auto lookup = resolver->start(name, [&](Answer given) { answer = std::move(given); });
-    CHECK_FALSE(answer.has_value());  // never before start() has returned
-    REQUIRE(run_until([&] { return answer.has_value(); }));
-    return *answer;
-  }
-
   [[nodiscard]] std::ptrdiff_t asked(const std::string& name) const {
     return std::count(server.asked.begin(), server.asked.end(), "A " + name);
   }
 
-  testing::DnsServer server{loop()};
   std::chrono::nanoseconds now = seconds(1000);
   std::map<LookupSource, int> sources;
   std::vector<Answer> answers;
-  std::unique_ptr<NameResolver> resolver;
 };
 
 TEST_CASE_METHOD(LookupCacheFixture, "Lookup keeps an answer for its TTL and no longer") {

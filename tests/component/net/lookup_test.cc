@@ -4,44 +4,20 @@
 #include <catch2/catch_test_macros.hpp>
 #include <optional>
 
-#include "tests/support/dns_server.h"
-#include "tests/support/loop_fixture.h"
+#include "tests/component/net/lookup_fixture.h"
 #include "tests/support/sockets.h"
 
 namespace warder::net {
 namespace {
 
-using Answer = Result<std::vector<IpAddress>>;
 using std::chrono::milliseconds;
-
-class LookupFixture : public testing::LoopFixture {
- protected:
-  LookupFixture() { reopen({}); }
-
-  void reopen(NameResolverOptions options) {
-    options.server = server.address();
-    resolver = make_name_resolver(loop(), options).value();
-  }
-
-  // Looks up to the end.
-  Answer resolve(const std::string& name) {
-    std::optional<Answer> answer;
-    const auto lookup = resolver->start(name, [&](Answer given) { answer = std::move(given); });
-    CHECK_FALSE(answer.has_value());  // never before start() has returned
-    REQUIRE(run_until([&] { return answer.has_value(); }));
-    return *answer;
-  }
-
-  testing::DnsServer server{loop()};
-  std::unique_ptr<NameResolver> resolver;
-};
+using testing::ip;
+using testing::LookupFixture;
 
 std::vector<IpAddress> sorted(std::vector<IpAddress> addresses) {
   std::sort(addresses.begin(), addresses.end());
   return addresses;
 }
-
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
 TEST_CASE_METHOD(LookupFixture, "Lookup gives A and AAAA, without repeats") {
   server.names["both.test"] = {ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.1"),
