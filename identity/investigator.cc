@@ -271,13 +271,11 @@ void ProcInvestigator::read_facts(Case& one, SharedFacts& shared) {
       continue;
     }
     const std::string who = "process " + std::to_string(holder.pid);
-    if (process.error().code != Errc::not_found) {
+    if (process.error().code != Errc::not_found)
       return one.fail(Reason::owner_unreadable, who + ": " + describe(process.error()));
-    } else if (one.holders.size() == 1) {
-      return one.fail(Reason::process_gone, who + " ended while it was looked at");
-    } else {
-      return one.fail(Reason::raced, who + " ended while it was looked at");
-    }
+    const bool alone = one.holders.size() == 1;
+    return one.fail(alone ? Reason::process_gone : Reason::raced,
+                    who + " ended while it was looked at");
   }
 }
 

@@ -46,13 +46,13 @@ void configure(const GateSite& site, const std::string& socket) {
 
 // Warder accepts before it decides.
 Result<void> wait_until_it_decides(const Process& opa, const Process& warder) {
-  const std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
+  std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
   for (int i = 0; i < kTries; ++i) {
     if (auto runs = opa.still_runs(); !runs) return fail(Errc::closed_by_peer, "OPA has ended");
     if (auto runs = warder.still_runs(); !runs)
       return fail(Errc::closed_by_peer, "Warder has ended");
-    const auto answers =
-        ask_at_pace({loopback(kPort), false, 1, 1, 1}, [&](std::uint64_t) { return authority; });
+    const auto answers = ask_at_pace({loopback(kPort), false, 1, 1, 1},
+                                     [&](std::uint64_t) -> std::string { return authority; });
     if (answers && answers->by_status.contains(200)) return {};
     std::this_thread::sleep_for(kBetweenTries);
   }

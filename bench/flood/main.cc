@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -46,6 +47,9 @@ struct Figures {
 
 bool parse(const std::vector<std::string>& arguments, Options& options) {
   if (arguments.size() % 2 != 0) return false;
+  const std::map<std::string_view, std::uint64_t*> numbers{{"--requests", &options.requests},
+                                                           {"--seconds", &options.seconds},
+                                                           {"--rounds", &options.rounds}};
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     const std::string& value = arguments[i + 1];
     if (arguments[i] == "--only") {
@@ -56,18 +60,13 @@ bool parse(const std::vector<std::string>& arguments, Options& options) {
     std::uint64_t number = 0;
     const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
     if (read.ec != std::errc()) return false;
-    if (arguments[i] == "--limit")
+    if (arguments[i] == "--limit") {
       options.limit = value;
-    else if (number == 0)
-      return false;
-    else if (arguments[i] == "--requests")
-      options.requests = number;
-    else if (arguments[i] == "--seconds")
-      options.seconds = number;
-    else if (arguments[i] == "--rounds")
-      options.rounds = number;
-    else
-      return false;
+      continue;
+    }
+    const auto known = numbers.find(arguments[i]);
+    if (known == numbers.end() || number == 0) return false;
+    *known->second = number;
   }
   return true;
 }
@@ -138,10 +137,10 @@ double busy_since(const Jiffies& before) {
 }
 
 Result<Answers> ask_quietly(const Gate& gate, std::uint64_t seconds) {
-  const std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
+  std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
   auto answers = ask_at_pace({gate.address(), false, seconds * kQuietPerSecond,
                               static_cast<double>(kQuietPerSecond), kQuietAtOnce},
-                             [&](std::uint64_t) { return authority; });
+                             [&](std::uint64_t) -> std::string { return authority; });
   if (!answers) return answers;
   if (answers->by_status.size() != 1 || !answers->by_status.contains(200))
     return fail(Errc::bad_response, "a request that the policy allows was refused");
@@ -158,18 +157,23 @@ Result<std::uint64_t> end_of(const Process& flooder, const std::string& output) 
   return took_ms;
 }
 
-Result<Figures> round(const Options& options, const GateSite& site, const std::string& kind) {
-  const auto gate = Gate::start(site);
-  if (!gate) return fail(gate.error());
-  Gate& at = **gate;
+Result<void> quietly(const Options& options, const Gate& at, Figures& figures) {
   if (auto warm = ask_quietly(at, kWarmUpSeconds); !warm) return fail(warm.error());
-  const Jiffies before_quiet = jiffies();
-  const auto quiet = ask_quietly(at, options.seconds);
-  if (!quiet) return fail(quiet.error());
-  const double quiet_busy = busy_since(before_quiet);
+  const Jiffies before = jiffies();
+  const auto answers = ask_quietly(at, options.seconds);
+  if (!answers) return fail(answers.error());
+  figures.quiet_busy = busy_since(before);
+  figures.quiet_p50 = answers->latency.percentile_us(50);
+  figures.quiet_p99 = answers->latency.percentile_us(99);
+  return {};
+}
+
+Result<void> in_the_flood(const Options& options, const GateSite& site, const std::string& kind,
+                          Gate& at, Figures& figures) {
   const std::string output = site.directory + "/flooder.out";
   std::filesystem::remove(output);
-  const double rate = static_cast<double>(options.requests) / static_cast<double>(options.seconds);
+  const auto seconds = static_cast<double>(options.seconds);
+  const double rate = static_cast<double>(options.requests) / seconds;
   const double warder_before = at.warder_seconds();
   const double opa_before = at.opa_seconds();
   const auto flooder = Process::start({site.flooder, "flood", at.address().text(), kind,
@@ -178,23 +182,27 @@ Result<Figures> round(const Options& options, const GateSite& site, const std::s
   if (!flooder) return fail(flooder.error());
   // Until it runs its own program, it holds what this one has opened.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  const Jiffies before_flood = jiffies();
-  const auto flooded = ask_quietly(at, options.seconds);
-  if (!flooded) return fail(flooded.error());
-  const double elapsed = static_cast<double>(options.seconds);
-  Figures figures{quiet_busy,
-                  busy_since(before_flood),
-                  quiet->latency.percentile_us(50),
-                  quiet->latency.percentile_us(99),
-                  flooded->latency.percentile_us(50),
-                  flooded->latency.percentile_us(99),
-                  (at.warder_seconds() - warder_before) / elapsed,
-                  (at.opa_seconds() - opa_before) / elapsed,
-                  0,
-                  {}};
+  const Jiffies before = jiffies();
+  const auto answers = ask_quietly(at, options.seconds);
+  if (!answers) return fail(answers.error());
+  figures.flood_busy = busy_since(before);
+  figures.flood_p50 = answers->latency.percentile_us(50);
+  figures.flood_p99 = answers->latency.percentile_us(99);
+  figures.warder_cpu = (at.warder_seconds() - warder_before) / seconds;
+  figures.opa_cpu = (at.opa_seconds() - opa_before) / seconds;
   const auto took = end_of(*flooder, output);
   if (!took) return fail(took.error());
   figures.flood_took_ms = *took;
+  return {};
+}
+
+Result<Figures> round(const Options& options, const GateSite& site, const std::string& kind) {
+  const auto gate = Gate::start(site);
+  if (!gate) return fail(gate.error());
+  Gate& at = **gate;
+  Figures figures;
+  if (auto done = quietly(options, at, figures); !done) return fail(done.error());
+  if (auto done = in_the_flood(options, site, kind, at, figures); !done) return fail(done.error());
   if (auto stopped = at.stop(); !stopped) return fail(stopped.error());
   const auto told = at.told();
   if (!told) return fail(told.error());

@@ -24,8 +24,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kWait = 20'000;  // milliseconds
 constexpr std::size_t kMaxAnswer = 262'144;
 
-Result<void> wait_for(int fd, short events) {
-  pollfd entry{fd, events, 0};
+Result<void> wait_for(int fd, int events) {
+  pollfd entry{fd, static_cast<decltype(pollfd::events)>(events), 0};
   if (::poll(&entry, 1, kWait) != 1) return fail(Errc::timed_out, "no answer");
   return {};
 }
