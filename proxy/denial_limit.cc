@@ -35,7 +35,7 @@ std::unique_ptr<DenialLimit::Question> DenialLimit::ask_anyway(std::string calle
                                                                std::string_view question,
                                                                Clock::time_point now) {
   return std::unique_ptr<Question>(
-      new Question(*this, std::move(caller), hash_of(question), Question::Price::none, now));
+      new Question(*this, std::move(caller), hash_of(question), Question::Price::left, now));
 }
 
 double DenialLimit::most() const { return per_second_ * kBurstSeconds; }
@@ -54,7 +54,7 @@ DenialLimit::Bucket* DenialLimit::find(std::string_view caller, Clock::time_poin
   return &bucket;
 }
 
-void DenialLimit::charge(const std::string& caller, Clock::time_point now) {
+void DenialLimit::charge(const std::string& caller, Clock::time_point now, bool may_owe) {
   Bucket* bucket = find(caller, now);
   if (bucket == nullptr) {
     if (buckets_.size() >= kMaxCallers) {
@@ -65,7 +65,7 @@ void DenialLimit::charge(const std::string& caller, Clock::time_point now) {
     bucket = &buckets_.front();
     by_caller_.emplace(bucket->caller, buckets_.begin());
   }
-  bucket->tokens -= 1;
+  if (may_owe || bucket->tokens >= 1) bucket->tokens -= 1;
 }
 
 void DenialLimit::give_back(std::string_view caller) {
@@ -105,7 +105,7 @@ DenialLimit::Question::Question(DenialLimit& limit, std::string caller, Hash que
 DenialLimit::Question::~Question() {
   if (over_ || price_ != Price::owed || !limit_.enabled()) return;
   const std::lock_guard lock(limit_.mutex_);
-  limit_.charge(caller_, asked_at_);
+  limit_.charge(caller_, asked_at_, true);
 }
 
 void DenialLimit::Question::answered(bool allowed) {
@@ -119,7 +119,7 @@ void DenialLimit::Question::answered(bool allowed) {
   }
   limit_.forget(question_);
   // Also what was expected to be allowed.
-  if (price_ != Price::paid) limit_.charge(caller_, asked_at_);
+  if (price_ != Price::paid) limit_.charge(caller_, asked_at_, price_ != Price::left);
 }
 
 void DenialLimit::Question::failed() {

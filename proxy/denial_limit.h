@@ -39,7 +39,8 @@ class DenialLimit {
   // reuse_key(). What it returns must not outlive this.
   [[nodiscard]] std::unique_ptr<Question> ask(std::string caller, std::string_view question,
                                               Clock::time_point now);
-  // Likewise for what OPA is asked in any case. It costs nothing unless it is denied.
+  // Likewise for what OPA is asked in any case. It costs nothing unless it is denied, and then no
+  // more than is left.
   [[nodiscard]] std::unique_ptr<Question> ask_anyway(std::string caller, std::string_view question,
                                                      Clock::time_point now);
 
@@ -56,7 +57,7 @@ class DenialLimit {
   [[nodiscard]] double most() const;
   // nullptr: there is none, and it would be full.
   [[nodiscard]] Bucket* find(std::string_view caller, Clock::time_point now);
-  void charge(const std::string& caller, Clock::time_point now);
+  void charge(const std::string& caller, Clock::time_point now, bool may_owe);
   void give_back(std::string_view caller);
   void remember(Hash question);
   void forget(Hash question);
@@ -84,7 +85,7 @@ class DenialLimit::Question {
 
  private:
   friend class DenialLimit;
-  enum class Price { none, paid, owed };
+  enum class Price { none, paid, owed, left };
   Question(DenialLimit& limit, std::string caller, Hash question, Price price,
            Clock::time_point asked_at);
 

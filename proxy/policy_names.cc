@@ -79,6 +79,15 @@ void PolicyNames::saw_revision(const std::optional<std::string>& revision) {
   });
 }
 
+void PolicyNames::read_anew() {
+  {
+    const std::lock_guard lock(mutex_);
+    check_.ok = false;
+    check_.detail = "not read yet since OPA answers";
+  }
+  read_soon();
+}
+
 void PolicyNames::read_soon() {
   if (call_) {
     again_ = true;
@@ -104,7 +113,7 @@ void PolicyNames::on_document(const Result<opa::Document>& document) {
   call_.reset();
   auto paths = document ? parse_binaries(*document) : fail(document.error());
   const bool over = paths || !may_pass(paths.error().code);
-  if (over) {
+  if (over && !again_) {
     const std::lock_guard lock(mutex_);
     check_.ok = true;
     check_.detail = paths ? fmt::format("the policy mentions {} paths", paths->size())

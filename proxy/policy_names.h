@@ -52,6 +52,8 @@ class PolicyNames final : public RevisionListener {
   void saw_revision(const std::optional<std::string>& revision) override;
   // Not ok before OPA has said, in whatever words, what there is.
   [[nodiscard]] Check check() const;
+  // What was read counts no more; another reading begins. On the loop.
+  void read_anew();
 
  private:
   using Clock = std::chrono::steady_clock;

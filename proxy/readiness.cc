@@ -108,10 +108,13 @@ void Readiness::conclude(Check opa) {
 void Readiness::attend_gate(const Check& opa) {
   const std::uint64_t now = loop_.now_ms();
   if (!opa.ok) {
-    answers_since_ms_.reset();
+    waited_for_opa_ = true;
     return tell_waiting(opa);
   }
-  if (!answers_since_ms_) answers_since_ms_ = now;
+  if (!std::exchange(answers_since_ms_, answers_since_ms_.value_or(now)) && waited_for_opa_) {
+    // What was read before it had the policy is another one's.
+    options_.read_names();
+  }
   const Check names = options_.names();
   const std::chrono::milliseconds waited{now - *answers_since_ms_};
   if (!names.ok && waited < options_.names_patience) return tell_waiting(names);

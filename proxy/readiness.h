@@ -32,6 +32,9 @@ class Readiness {
     std::chrono::milliseconds every;  // between two probes, once all is well
     // Whether the paths that the policy mentions are known.
     std::function<Check()> names;
+    // Has them read again, by a reading that begins now: until then names() is not ok. On the
+    // loop's thread.
+    std::function<void()> read_names;
     // What an answer says the policy's revision is, on the loop's thread.
     std::function<void(const std::optional<std::string>&)> on_revision;
     // For how long requests wait for those paths when OPA does answer. Without them a caller may
@@ -74,7 +77,8 @@ class Readiness {
   const Options options_;
   std::uint64_t began_ms_ = 0;
   std::uint64_t tell_at_ms_ = 0;
-  std::optional<std::uint64_t> answers_since_ms_;  // OPA, without a break
+  std::optional<std::uint64_t> answers_since_ms_;  // OPA, at first
+  bool waited_for_opa_ = false;                    // it did not answer at first
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   std::unique_ptr<identity::Lookup> lookup_;

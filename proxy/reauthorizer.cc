@@ -22,15 +22,16 @@ Reauthorizer::Reauthorizer(net::Loop& loop, RecordSink& records, opa::AnswerReus
 void Reauthorizer::saw_revision(const std::optional<std::string>& revision) {
   if (!reuse_.saw_revision(revision)) return;
   names_due_ = revision != names_of_;
-  if (names_due_ && !failing_) timer_.stop();
+  // A wait that goes on is not begun anew, however often policies take turns.
+  if (names_due_ && !failing_ && !holding_) timer_.stop();
   for (auto& [tunnel, entry] : tunnels_) queue(*tunnel, entry);
 }
 
 void Reauthorizer::names_read(const std::optional<std::string>& revision) {
   names_of_ = revision;
-  if (!names_due_ || revision != reuse_.revision()) return;
+  if ((!names_due_ && !holding_) || revision != reuse_.revision()) return;
   names_due_ = false;
-  if (!failing_) timer_.stop();
+  if (!failing_) hurry();
   wake();
 }
 
@@ -69,7 +70,7 @@ void Reauthorizer::skipped(Tunnel& tunnel) { end_turn(tunnel); }
 
 void Reauthorizer::answered(Tunnel& tunnel) {
   if (!end_turn(tunnel) || !std::exchange(failing_, false)) return;
-  timer_.stop();
+  hurry();
   wake();
   records_.write(Diagnostic{
       LogLevel::info, "reauthorize", "Open tunnels are decided again as they are due.", {}});
@@ -78,7 +79,7 @@ void Reauthorizer::answered(Tunnel& tunnel) {
 void Reauthorizer::not_answered(Tunnel& tunnel, const Error& error) {
   if (!end_turn(tunnel)) return;
   if (!std::exchange(failing_, true)) {
-    timer_.stop();
+    hurry();
     records_.write(Diagnostic{
         LogLevel::error,
         "reauthorize",
@@ -94,13 +95,19 @@ std::chrono::milliseconds Reauthorizer::jittered(std::chrono::milliseconds inter
          std::chrono::milliseconds(std::uniform_int_distribution(-tenth, tenth)(random_));
 }
 
+void Reauthorizer::hurry() {
+  timer_.stop();
+  holding_ = false;
+}
+
 void Reauthorizer::wake() {
   if (queue_.empty() || timer_.active()) return;
+  holding_ = !failing_ && names_due_;
   timer_.start(failing_ ? kRetry : names_due_ ? kNamesWithin : std::chrono::milliseconds{0});
 }
 
 void Reauthorizer::run() {
-  names_due_ = false;
+  names_due_ = holding_ = false;
   const std::size_t at_once = failing_ ? 1 : kAtOnce;
   for (std::size_t left = queue_.size(); left > 0 && active_ < at_once; --left) {
     Tunnel& tunnel = *queue_.front();

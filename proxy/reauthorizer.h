@@ -76,6 +76,8 @@ class Reauthorizer {
   // Whether it was its turn.
   bool end_turn(Tunnel& tunnel);
   void wake();
+  // The next wake() sets the timer anew.
+  void hurry();
   void run();
 
   RecordSink& records_;
@@ -87,6 +89,7 @@ class Reauthorizer {
   bool failing_ = false;  // the last one got no decision
   std::optional<std::string> names_of_;
   bool names_due_ = false;  // those of the policy in force are waited for
+  bool holding_ = false;    // the timer runs for names
   std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -89,16 +89,16 @@ class Server {
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
                            metrics_, *names_, gate_, denials_, pseudonym_});
     if (Result<void> listening = open_workers(); !listening) return listening;
-    readiness_ =
-        std::make_unique<Readiness>(loop_, *opa_, *identities_, records_, gate_,
-                                    Readiness::Options{.every = config_.opa.probe,
-                                                       .names = [this] { return names_->check(); },
-                                                       .on_revision =
-                                                           [this](const auto& revision) {
-                                                             names_->saw_revision(revision);
-                                                             for (const auto& worker : workers_)
-                                                               worker->saw_revision(revision);
-                                                           }});
+    readiness_ = std::make_unique<Readiness>(
+        loop_, *opa_, *identities_, records_, gate_,
+        Readiness::Options{.every = config_.opa.probe,
+                           .names = [this] { return names_->check(); },
+                           .read_names = [this] { names_->read_anew(); },
+                           .on_revision =
+                               [this](const auto& revision) {
+                                 names_->saw_revision(revision);
+                                 for (const auto& worker : workers_) worker->saw_revision(revision);
+                               }});
     if (Result<void> admin = open_admin(); !admin) return admin;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(opa->address));

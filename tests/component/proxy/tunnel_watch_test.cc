@@ -226,6 +226,21 @@ TEST_CASE_METHOD(GateFixture, "a new policy's names are waited for") {
     CHECK(turns_soon() == 0);
     wait_for([&] { return tunnel.turns == 1; });
   }
+  SECTION("nor again and again while two policies take turns") {
+    bool two = false;
+    wait_for([&] {
+      reauthorizer.saw_revision((two = !two) ? "two" : "three");
+      return tunnel.turns == 1;
+    });
+  }
+  SECTION("and not once they are read, though another policy came and went") {
+    reauthorizer.names_read("one");
+    reauthorizer.saw_revision("two");
+    reauthorizer.saw_revision("one");
+    CHECK(turns_soon() == 0);
+    reauthorizer.names_read("one");
+    CHECK(turns_soon() == 1);
+  }
   SECTION("until they are read for that policy") {
     reauthorizer.saw_revision("two");
     reauthorizer.names_read("one");

@@ -141,6 +141,10 @@ TEST_CASE_METHOD(DenialLimitTest,
   limit.ask_anyway("a", "tunnel", now)->answered(false);
   CHECK(held_back("a", "new"));
   CHECK(held_back("a", "tunnel"));
+  // Many tunnels that end together are nothing that the caller has asked for.
+  for (int i = 0; i < 1000; ++i) limit.ask_anyway("a", "tunnel", now)->answered(false);
+  now += milliseconds(200);
+  CHECK_FALSE(held_back("a", "new"));
 }
 
 TEST_CASE_METHOD(DenialLimitTest, "denial limit: bounded") {
