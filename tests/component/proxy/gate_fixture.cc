@@ -95,9 +95,12 @@ GateFixture::~GateFixture() {
 }
 
 void GateFixture::begin() {
-  services_ = std::make_unique<proxy::Services>(proxy::Services{
-      loop(), opa, names, hellos_, config, resolver, guard_, limits_, records, metrics, upstreams,
-      reuse, reauthorizer, revisions, gate, denials, pseudonym});
+  // Once: a connection before this one may be in the loop's graveyard, and still need them.
+  if (!services_) {
+    services_ = std::make_unique<proxy::Services>(proxy::Services{
+        loop(), opa, names, hellos_, config, resolver, guard_, limits_, records, metrics, upstreams,
+        reuse, reauthorizer, revisions, gate, denials, pseudonym});
+  }
   Pair pair = tcp_pair();
   if (buffers > 0) {
     REQUIRE(::setsockopt(pair.far.get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers) == 0);
