@@ -85,7 +85,12 @@ class DenialLimit::Question {
 
  private:
   friend class DenialLimit;
-  enum class Price { none, paid, owed, left };
+  enum class Price {
+    none,  // it was allowed lately: a denial is owed
+    paid,  // given back unless it is denied
+    owed,  // by a caller that was not denied lately: to be paid when it is
+    left,  // asked in any case: a denial takes what is left, and nothing is owed
+  };
   Question(DenialLimit& limit, std::string caller, Hash question, Price price,
            Clock::time_point asked_at);
 
