@@ -200,8 +200,8 @@ constexpr std::array kKeys{
         "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
     text_key<&C::opa, &C::Opa::ca_file, read_optional_path>(
         "opa.ca_file",
-        "PEM file of the authorities that may vouch for an https OPA; empty: the system's. This and "
-        "the next two are looked at once a second; while changed ones are no good, those read "
+        "PEM file of the authorities that may vouch for an https OPA; empty: the system's. This "
+        "and the next two are looked at once a second; while changed ones are no good, those read "
         "before stay in use."),
     text_key<&C::opa, &C::Opa::cert_file, read_optional_path>(
         "opa.cert_file", "PEM file of the certificate, and its chain, that OPA is shown."),
