@@ -13,10 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 // Looked at together.
 constexpr std::size_t kMostAtOnce = 32;
-// A look at once takes some 10 us, and one for as many as there may be some 100. Whatever made one
-// take longer than this may make the next so too, and the loop has others to serve: it is held up a
-// small part of the time at most.
-constexpr std::chrono::milliseconds kSlow{2};
+// After a slow look.
 constexpr int kPauseFactor = 8;
 constexpr std::chrono::seconds kLongestPause{1};
 // For another loop's look. To have the thread look instead takes longer than that.
@@ -226,7 +223,7 @@ std::vector<std::optional<Identity>> QueuedResolver::look_at_once(
   if (begin < slow_until_) return none;
   auto identities = investigator_->look_at_once(connections);
   const auto end = Clock::now();
-  if (end - begin > kSlow)
+  if (end - begin > limits_.slow)
     slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestPause);
   const auto known = std::count_if(identities.begin(), identities.end(),
                                    [](const auto& identity) { return identity.has_value(); });

@@ -22,6 +22,10 @@ namespace warder::identity {
 struct QueueLimits {
   std::size_t max_waiting = 4096;
   std::chrono::milliseconds deadline{5000};
+  // A look at once takes some 10 us, and one for as many as there may be some 100. Whatever made
+  // one take longer than this may make the next so too, and the loop has others to serve: for a
+  // while only the thread looks then, so that a loop is held up a small part of the time at most.
+  std::chrono::milliseconds slow{2};
 };
 
 // A resolver that has an investigator look at once, on the loop's thread and for all lookups that

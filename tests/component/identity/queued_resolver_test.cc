@@ -91,10 +91,13 @@ class QueueTest : public testing::LoopFixture {
     resolver =
         std::make_unique<QueuedResolver>(std::make_unique<GatedInvestigator>(keeper), limits);
   }
-  QuickInvestigator& use_quick() {
+  // By itself no look is slow, however busy the machine is.
+  QuickInvestigator& use_quick(milliseconds slow = std::chrono::minutes(1)) {
     auto made = std::make_unique<QuickInvestigator>(keeper);
     QuickInvestigator& quick = *made;
-    resolver = std::make_unique<QueuedResolver>(std::move(made), QueueLimits{});
+    QueueLimits limits;
+    limits.slow = slow;
+    resolver = std::make_unique<QueuedResolver>(std::move(made), limits);
     return quick;
   }
   std::unique_ptr<Lookup> start(std::uint16_t port = 1) {
@@ -176,9 +179,11 @@ TEST_CASE_METHOD(QueueTest, "what is started in one turn is looked at together, 
   for (std::uint16_t port = 100; port < 200; ++port) lookups.push_back(start(port));
   lookups[0].reset();
   lookups[99].reset();
+  // The first of an odd port makes the thread look, and until that is done the rest waits for it.
+  keeper.set_open(false);
   run_turns(1);
-  // The first of an odd port makes the thread look: then the rest waits for it.
   REQUIRE(answers.size() == 16);
+  keeper.set_open(true);
   REQUIRE(run_until([&] { return answers.size() == 98; }));
   CHECK(quick.at_once == std::vector<std::size_t>{32});
   for (std::uint16_t port = 101; port < 199; ++port)
@@ -278,7 +283,7 @@ TEST_CASE_METHOD(QueueTest, "nothing is looked at at once while the thread looks
 
 TEST_CASE_METHOD(QueueTest, "after a look at once that took long the thread looks for a while",
                  "[identity]") {
-  QuickInvestigator& quick = use_quick();
+  QuickInvestigator& quick = use_quick(QueueLimits{}.slow);
   quick.takes = milliseconds(60);
   const auto slow = start(2);
   run_turns(1);
