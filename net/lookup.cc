@@ -40,7 +40,7 @@ bool is_no_name(std::string_view name) {
 class Lookup;
 class CachingResolver;
 
-// A name that is asked for, or will be.
+// A name that is asked for, or will be. Once asked, it stays where it is until it is answered.
 struct Query {
   CachingResolver& resolver;
   std::string name;
@@ -99,11 +99,8 @@ class CachingResolver final : public NameResolver {
 
   ~CachingResolver() override {
     channel_.reset();
-    for (const auto& [name, query] : queries_) {
-      const std::list<Lookup*> waiting = query->wanted_by;
-      query->asked = true;  // so that the last to leave doesn't take it away
-      for (Lookup* lookup : waiting) lookup->cancel();
-    }
+    for (const auto& [name, query] : queries_) cancel(*query);
+    for (const auto& query : former_) cancel(*query);
   }
   CachingResolver(const CachingResolver&) = delete;
   CachingResolver& operator=(const CachingResolver&) = delete;
@@ -116,9 +113,11 @@ class CachingResolver final : public NameResolver {
  private:
   class Owned;
 
+  static void cancel(Query& query);
   void look_up(const std::string& name, Lookup& lookup);
+  void forget();
   void ask_next();
-  void on_answer(const std::string& name, const Result<DnsAnswer>& answer);
+  void on_answer(Query& answered, const Result<DnsAnswer>& answer);
   void remember(const Query& query, const Result<DnsAnswer>& answer);
 
   Loop& loop_;
@@ -126,7 +125,9 @@ class CachingResolver final : public NameResolver {
   NameCache cache_;
   std::unordered_map<std::string_view, std::unique_ptr<Query>> queries_;  // names are theirs
   std::list<Query*> waiting_;                                             // of them, in order
-  std::size_t in_flight_ = 0;  // of them, with those nobody wants any more
+  // Of servers that aren't asked any more: they are answered, but nobody joins them.
+  std::list<std::unique_ptr<Query>> former_;
+  std::size_t in_flight_ = 0;  // of both, with those nobody wants any more
   bool asking_ = false;
   std::unique_ptr<DnsChannel> channel_;
 };
@@ -167,7 +168,14 @@ std::unique_ptr<NameLookup> CachingResolver::start(const std::string& name, Call
   return std::make_unique<Owned>(loop_, std::move(lookup));
 }
 
+void CachingResolver::cancel(Query& query) {
+  const std::list<Lookup*> waiting = query.wanted_by;
+  query.asked = true;  // so that the last to leave doesn't take it away
+  for (Lookup* lookup : waiting) lookup->cancel();
+}
+
 void CachingResolver::look_up(const std::string& name, Lookup& lookup) {
+  if (channel_->follow()) forget();
   if (const NameCache::Answer* known = cache_.find(name)) {
     options_.on_lookup(LookupSource::cached);
     return lookup.finish(*known);
@@ -189,6 +197,19 @@ void CachingResolver::look_up(const std::string& name, Lookup& lookup) {
   ask_next();
 }
 
+// Other servers may know other things: those of a VPN, or of another network.
+void CachingResolver::forget() {
+  cache_.clear();
+  for (auto query = queries_.begin(); query != queries_.end();) {
+    if (!query->second->asked) {
+      ++query;
+      continue;
+    }
+    former_.push_back(std::move(query->second));
+    query = queries_.erase(query);
+  }
+}
+
 void CachingResolver::ask_next() {
   // An answer that comes at once would have this function call itself for each name that waits.
   if (std::exchange(asking_, true)) return;
@@ -199,17 +220,26 @@ void CachingResolver::ask_next() {
     query.asked_at = cache_.now();
     ++in_flight_;
     const std::string name = query.name;
-    channel_->ask(name, [this, name](const Result<DnsAnswer>& answer) { on_answer(name, answer); });
+    channel_->ask(name,
+                  [this, &query](const Result<DnsAnswer>& answer) { on_answer(query, answer); });
   }
   asking_ = false;
 }
 
-void CachingResolver::on_answer(const std::string& name, const Result<DnsAnswer>& answer) {
-  const auto found = queries_.find(name);
-  const std::unique_ptr<Query> query = std::move(found->second);
-  queries_.erase(found);
+void CachingResolver::on_answer(Query& answered, const Result<DnsAnswer>& answer) {
+  std::unique_ptr<Query> query;
+  const auto found = queries_.find(answered.name);
+  if (found != queries_.end() && found->second.get() == &answered) {
+    query = std::move(found->second);
+    queries_.erase(found);
+    remember(*query, answer);
+  } else {
+    const auto former = std::find_if(former_.begin(), former_.end(),
+                                     [&](const auto& one) { return one.get() == &answered; });
+    query = std::move(*former);
+    former_.erase(former);
+  }
   --in_flight_;
-  remember(*query, answer);
   while (!query->wanted_by.empty()) {
     Lookup& lookup = *query->wanted_by.front();
     lookup.finish(answer ? Result<Addresses>(answer->addresses) : fail(answer.error()));
@@ -237,7 +267,8 @@ void CachingResolver::abandoned(Query& query) {
 }  // namespace
 
 Result<std::unique_ptr<NameResolver>> make_name_resolver(Loop& loop, NameResolverOptions options) {
-  auto channel = make_dns_channel(loop, {options.timeout, options.server});
+  auto channel = make_dns_channel(loop, {options.timeout, options.server, options.resolv_conf,
+                                         options.port, options.on_servers, options.now});
   if (!channel) return fail(std::move(channel.error()));
   return std::make_unique<CachingResolver>(loop, std::move(options), std::move(*channel));
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include "net/address.h"
 #include "net/clock.h"
 #include "net/loop.h"
+#include "net/resolv_conf.h"
 #include "net/result.h"
 
 namespace warder::net {
@@ -44,12 +46,18 @@ enum class LookupSource {
 struct NameResolverOptions {
   std::chrono::milliseconds timeout{5000};  // of one lookup as a whole
   std::size_t max_in_flight = 256;          // names asked for at once; the next ones wait
-  // "address:port" of the only server to ask; empty: those of resolv.conf(5).
+  // "address:port" of the only server to ask; empty: those of resolv_conf, which is read again at
+  // most once a second. Answers of servers that aren't in it any more are not kept.
   std::string server;
+  std::string resolv_conf = "/etc/resolv.conf";
+  std::uint16_t port = 53;  // of the servers of resolv_conf
+  // Of a change of resolv_conf, or what is wrong with it (dns_channel.h). Runs when the resolver is
+  // made and in start(), and must not destroy the resolver.
+  OnNameServers on_servers = [](const NameServers&) {};
   std::size_t cache_entries = 4096;
   std::chrono::milliseconds max_ttl{300000};                          // 0: nothing is cached
   std::function<void(LookupSource)> on_lookup = [](LookupSource) {};  // for counting
-  Clock now = boot_time;                                              // of the cache
+  Clock now = boot_time;  // of the cache, and of looking at resolv_conf
 };
 
 // Asks once for a name that several want, by DnsChannel, and keeps answers no longer than their

@@ -27,6 +27,11 @@ const NameCache::Answer* NameCache::find(const std::string& name) {
   return &entry->answer;
 }
 
+void NameCache::clear() {
+  index_.clear();
+  order_.clear();
+}
+
 void NameCache::erase(Order::iterator entry) {
   index_.erase(entry->name);
   order_.erase(entry);

@@ -27,8 +27,9 @@ class NameCache {
 
   // Takes the place of what was kept under the name. Nothing is kept of what is over already.
   void remember(const std::string& name, Answer answer, std::chrono::nanoseconds good_until);
-  // nullptr when there is none; good until the next call of either function.
+  // nullptr when there is none; good until the next call of any of the three.
   [[nodiscard]] const Answer* find(const std::string& name);
+  void clear();
 
   [[nodiscard]] std::size_t size() const { return index_.size(); }
   [[nodiscard]] std::chrono::nanoseconds now() const { return now_(); }

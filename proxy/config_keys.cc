@@ -319,7 +319,10 @@ constexpr std::array kKeys{
     duration_key<&C::timeouts, &C::Timeouts::linger>(
         "timeouts.linger", "How long a refused client may go on writing."),
     text_key<&C::dns, &C::Dns::server, read_dns_server>(
-        "dns.server", "The only DNS server to ask, as `address:port`; empty: resolv.conf(5)."),
+        "dns.server",
+        "The only DNS server to ask, as `address:port`; empty: those of `/etc/resolv.conf`, which "
+        "is "
+        "read again when it has changed."),
     size_key<&C::dns, &C::Dns::cache_entries, 1, 1'048'576>(
         "dns.cache_entries", "Names whose addresses are kept, per worker."),
     duration_key<&C::dns, &C::Dns::max_ttl, kDay, 0>(

@@ -5,7 +5,7 @@
 
 namespace warder::proxy {
 
-// How this process looks names up. Without on_lookup.
+// How this process looks names up. Without on_lookup and on_servers.
 [[nodiscard]] net::NameResolverOptions name_options(const Config& config);
 
 }  // namespace warder::proxy

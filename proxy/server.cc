@@ -18,6 +18,7 @@
 #include "proxy/identity_options.h"
 #include "proxy/metrics.h"
 #include "proxy/name_options.h"
+#include "proxy/name_servers_log.h"
 #include "proxy/opa_certificates.h"
 #include "proxy/opa_options.h"
 #include "proxy/policy_names.h"
@@ -87,7 +88,7 @@ class Server {
                                for (const auto& worker : workers_) worker->names_read(revision);
                              }});
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
-                           metrics_, *names_, gate_, denials_, pseudonym_});
+                           metrics_, *names_, gate_, denials_, pseudonym_, name_servers_});
     if (Result<void> listening = open_workers(); !listening) return listening;
     readiness_ = std::make_unique<Readiness>(
         loop_, *opa_, *identities_, records_, gate_,
@@ -107,7 +108,9 @@ class Server {
 
   // For the probes. Without a breaker, so that they say what the matter is.
   Result<void> open_opa(opa::ClientOptions options) {
-    auto resolver = net::make_name_resolver(loop_, name_options(config_));
+    net::NameResolverOptions names = name_options(config_);
+    names.on_servers = [this](const net::NameServers& servers) { name_servers_.tell(servers); };
+    auto resolver = net::make_name_resolver(loop_, std::move(names));
     if (!resolver) return fail(resolver.error());
     resolver_ = std::move(*resolver);
     opa_names_ = find_opa_by(*resolver_, opa_addresses_, options);
@@ -265,6 +268,7 @@ class Server {
   StartupGate gate_;
   DenialLimit denials_;
   const std::string pseudonym_ = new_pseudonym();
+  NameServersLog name_servers_{records_};
   std::optional<Shared> shared_;
   std::unique_ptr<net::NameResolver> resolver_;   // of OPA's own name
   std::unique_ptr<net::NameResolver> opa_names_;  // the same, watched

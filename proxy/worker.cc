@@ -21,6 +21,9 @@ net::NameResolverOptions dns_options(const Shared& shared) {
   options.on_lookup = [&metrics = shared.metrics](net::LookupSource source) {
     metrics.count_name_lookup(source);
   };
+  options.on_servers = [&log = shared.name_servers](const net::NameServers& servers) {
+    log.tell(servers);
+  };
   return options;
 }
 

@@ -11,6 +11,7 @@
 #include "net/timer.h"
 #include "proxy/connection.h"
 #include "proxy/listener.h"
+#include "proxy/name_servers_log.h"
 #include "proxy/services.h"
 
 namespace warder::proxy {
@@ -29,6 +30,7 @@ struct Shared {
   const StartupGate& gate;
   DenialLimit& denials;
   const std::string& pseudonym;
+  NameServersLog& name_servers;
 };
 
 // One event loop on a thread of its own, with listeners, OPA connections and name resolver of its

@@ -53,11 +53,10 @@ void append_record(std::string& reply, const std::string& owner, char type, unsi
 
 }  // namespace
 
-DnsServer::DnsServer(net::Loop& loop)
+DnsServer::DnsServer(net::Loop& loop, net::Endpoint at)
     : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
   sockaddr_storage storage{};
-  const net::Endpoint any_port{net::IpAddress::v4({127, 0, 0, 1}), 0};
-  const socklen_t length = any_port.to_sockaddr(storage);
+  const socklen_t length = at.to_sockaddr(storage);
   REQUIRE(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0);
   at_ = net::local_endpoint(fd_.get()).value();
   watcher_ = net::FdWatcher::create(loop, fd_.get(), *this).value();

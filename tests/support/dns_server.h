@@ -14,14 +14,16 @@
 
 namespace warder::testing {
 
-// A name server on 127.0.0.1 that runs on the test's loop and does what the test says: answers over
+// A name server that runs on the test's loop and does what the test says: answers over
 // UDP, A and AAAA only, and writes down what it was asked. Names it does not know do not exist.
 class DnsServer final : private net::FdWatcher::Listener {
  public:
-  explicit DnsServer(net::Loop& loop);
+  // On 127.0.0.1 by itself.
+  explicit DnsServer(net::Loop& loop, net::Endpoint at = {net::IpAddress::v4({127, 0, 0, 1}), 0});
 
   // "127.0.0.1:port"
   [[nodiscard]] std::string address() const { return at_.text(); }
+  [[nodiscard]] net::Endpoint endpoint() const { return at_; }
   // Answers what was held, and holds nothing more.
   void release();
 

@@ -37,12 +37,14 @@ TEST_CASE_METHOD(LoopFixture, "A worker records every connection above the limit
   const proxy::StartupGate gate;
   proxy::DenialLimit denials(0);
   const std::string pseudonym = "warder-test";
+  proxy::NameServersLog name_servers{records};
   const auto taken = limits.take_connection(loopback.address);
   opa::ClientOptions opa;
   opa.address = *opa::parse_url("unix:///nowhere");
   proxy::OpaAddresses opa_addresses;
-  const proxy::Shared shared{config,  opa,     identities, guard, opa_addresses, limits,
-                             records, metrics, revisions,  gate,  denials,       pseudonym};
+  const proxy::Shared shared{config,  opa,       identities,  guard,     opa_addresses,
+                             limits,  records,   metrics,     revisions, gate,
+                             denials, pseudonym, name_servers};
   auto worker = proxy::Worker::create(shared, {loopback});
   REQUIRE(worker);
   (*worker)->start();

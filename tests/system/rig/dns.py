@@ -20,15 +20,15 @@ class Turns:
 
 
 class DnsServer:
-    """On 127.0.0.1:53 of the gate. `zone` holds lists of addresses, or Turns, by name."""
+    """On port 53 of the gate. `zone` holds lists of addresses, or Turns, by name."""
 
-    def __init__(self, world, zone):
+    def __init__(self, world, zone, address="127.0.0.1"):
         self.zone = zone
         self._asked = []
         self._held = {}
         self._lock = threading.Lock()
         self._socket = world.gate.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 53))
+        self._socket.bind((address, 53))
         threading.Thread(target=self._serve, daemon=True).start()
 
     def hold(self, name):

@@ -72,5 +72,15 @@ TEST_CASE_METHOD(NameCacheTest, "Name cache that is full forgets what was used l
   CHECK(none.find("a") == nullptr);
 }
 
+TEST_CASE_METHOD(NameCacheTest, "Name cache that is cleared is as good as new") {
+  remember("a", 1);
+  remember("b", 2);
+  cache.clear();
+  CHECK(find("a") == 0);
+  CHECK(cache.size() == 0);
+  remember("a", 3);
+  CHECK(find("a") == 3);
+}
+
 }  // namespace
 }  // namespace warder::net
