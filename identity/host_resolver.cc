@@ -43,15 +43,15 @@ class HostServices final : public Investigator {
     return investigator_.look(connections);
   }
   [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
-      std::span<const Connection> connections) override {
-    std::vector<std::optional<Identity>> none(connections.size());
+      std::span<const Target> targets) override {
+    std::vector<std::optional<Identity>> none(targets.size());
     if (!quick_) return none;
     {
       const Effort::AtOnce at_once(effort_);
       sandboxes_->refresh(&effort_);
     }
     if (effort_.gave_up()) return none;
-    return investigator_.look_at_once(connections);
+    return investigator_.look_at_once(targets);
   }
   [[nodiscard]] const Abilities& abilities() const { return sockets_.abilities(); }
 

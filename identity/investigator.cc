@@ -64,6 +64,7 @@ bool same_process(const KernelTask& a, const KernelTask& b) {
 // One connection and what is known of it so far.
 struct ProcInvestigator::Case {
   const Connection* connection = nullptr;
+  bool confirms = false;  // what was verified before: whoever compares with it needs nothing again
   Sighting sighting;
   SocketVerdict verdict;
   struct Found {
@@ -118,27 +119,27 @@ class ProcInvestigator::SharedFacts {
   std::map<Holder, std::vector<Known>> known_;
 };
 
-std::vector<std::optional<Identity>> Investigator::look_at_once(
-    std::span<const Connection> connections) {
-  return std::vector<std::optional<Identity>>(connections.size());
+std::vector<std::optional<Identity>> Investigator::look_at_once(std::span<const Target> targets) {
+  return std::vector<std::optional<Identity>>(targets.size());
 }
 
 std::vector<std::optional<Identity>> ProcInvestigator::look_at_once(
-    std::span<const Connection> connections) {
-  std::vector<std::optional<Identity>> identities(connections.size());
+    std::span<const Target> targets) {
+  std::vector<std::optional<Identity>> identities(targets.size());
   if (effort_ == nullptr) return identities;
-  if (look_together(connections, identities) || connections.size() == 1) return identities;
-  for (std::size_t i = 0; i < connections.size(); ++i)
-    look_together(connections.subspan(i, 1), {&identities[i], 1});
+  if (look_together(targets, identities) || targets.size() == 1) return identities;
+  for (std::size_t i = 0; i < targets.size(); ++i)
+    look_together(targets.subspan(i, 1), {&identities[i], 1});
   return identities;
 }
 
-bool ProcInvestigator::look_together(std::span<const Connection> connections,
+bool ProcInvestigator::look_together(std::span<const Target> targets,
                                      std::span<std::optional<Identity>> identities) {
-  std::vector<Case> cases(connections.size());
+  std::vector<Case> cases(targets.size());
   std::vector<Case*> pointers;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    cases[i].connection = &connections[i];
+    cases[i].connection = &targets[i].connection;
+    cases[i].confirms = targets[i].before != nullptr;
     pointers.push_back(&cases[i]);
   }
   {
@@ -150,7 +151,9 @@ bool ProcInvestigator::look_together(std::span<const Connection> connections,
     if (cases[i].reason) continue;
     const Effort::AtOnce at_once(*effort_);
     Identity identity = conclude(cases[i]);
-    if (!effort_->gave_up()) identities[i] = std::move(identity);
+    if (effort_->gave_up()) continue;
+    if (targets[i].before != nullptr && difference(*targets[i].before, identity)) continue;
+    identities[i] = std::move(identity);
   }
   return true;
 }
@@ -207,7 +210,7 @@ void ProcInvestigator::attempt(std::span<Case* const> cases) {
     examine(*one, scan);
     if (!one->reason) read_facts(*one, facts);
   }
-  std::erase_if(found, [](const Case* one) { return one->reason.has_value(); });
+  std::erase_if(found, [](const Case* one) { return one->reason || one->confirms; });
   if (gave_up(effort_)) return;
   if (!found.empty()) verify(found);
 }

@@ -17,6 +17,13 @@
 
 namespace warder::identity {
 
+// What a look at once is for.
+struct Target {
+  Connection connection;
+  // A confirmation: what was found of it before, by a look that was complete. Outlives the look.
+  const Identity* before = nullptr;
+};
+
 // Looks for the owners of many connections in one go, reading what it can for all of them at once.
 // Called by one thread at a time, with everything it did before seen by that thread.
 class Investigator {
@@ -26,9 +33,10 @@ class Investigator {
   [[nodiscard]] virtual std::vector<Identity> look(std::span<const Connection> connections) = 0;
   // For each connection what look() would answer, where a bounded number of questions to the
   // kernel, none of which waits for anybody, is enough for it: some 10 us. nullopt where more is
-  // needed, and where there is no owner to tell of. Any thread.
+  // needed, where there is no owner to tell of, and where a confirmation finds a difference(). Any
+  // thread.
   [[nodiscard]] virtual std::vector<std::optional<Identity>> look_at_once(
-      std::span<const Connection> connections);
+      std::span<const Target> targets);
 };
 
 // What stands in the way of looking into other processes, in a few words; empty when nothing does.
@@ -39,7 +47,9 @@ class Rights {
 };
 
 // Socket, then its holders, then what they are; then all of it again, because each may change while
-// the next is read. What changed is looked at once more from the beginning, and then given up.
+// the next is read. What changed is looked at once more from the beginning, and then given up. A
+// confirmation at once is itself the second time, for what is known from before: each of it is read
+// once, and where anything is different, that counts for nothing and look() is to tell.
 class ProcInvestigator final : public Investigator {
  public:
   // All outlive this. `effort` is the others' too; without one nothing is looked at at once.
@@ -56,13 +66,13 @@ class ProcInvestigator final : public Investigator {
   [[nodiscard]] std::vector<Identity> look(std::span<const Connection> connections) override;
   // Tells no steps. Where one connection needs more, each is looked at by itself.
   [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
-      std::span<const Connection> connections) override;
+      std::span<const Target> targets) override;
 
  private:
   struct Case;
   class SharedFacts;
   // False, and nothing is known, where any of them needs more.
-  bool look_together(std::span<const Connection> connections,
+  bool look_together(std::span<const Target> targets,
                      std::span<std::optional<Identity>> identities);
   void attempt(std::span<Case* const> cases);
   void search(std::span<Case* const> cases, bool again);

@@ -105,14 +105,13 @@ struct QueuedResolver::Turn {
 // One that is looked at with those of its turn, or else waits in the queue.
 class QueuedResolver::TurnLookup final : public Lookup {
  public:
-  TurnLookup(QueuedResolver& resolver, const Connection& connection, net::Loop& loop,
-             Callback callback)
-      : resolver_(resolver), connection_(connection), loop_(loop), callback_(std::move(callback)) {}
+  TurnLookup(QueuedResolver& resolver, const Target& target, net::Loop& loop, Callback callback)
+      : resolver_(resolver), target_(target), loop_(loop), callback_(std::move(callback)) {}
   ~TurnLookup() override { leave(); }
   TurnLookup(const TurnLookup&) = delete;
   TurnLookup& operator=(const TurnLookup&) = delete;
 
-  [[nodiscard]] const Connection& connection() const { return connection_; }
+  [[nodiscard]] const Target& target() const { return target_; }
 
   void join(std::shared_ptr<Turn> turn) {
     place_ = turn->lookups.size();
@@ -123,7 +122,7 @@ class QueuedResolver::TurnLookup final : public Lookup {
   void conclude(std::optional<Identity> identity) {
     leave();
     if (!identity) {
-      queued_ = resolver_.enqueue(connection_, loop_, std::move(callback_));
+      queued_ = resolver_.enqueue(target_.connection, loop_, std::move(callback_));
       return;
     }
     const Callback callback = std::exchange(callback_, nullptr);
@@ -137,7 +136,7 @@ class QueuedResolver::TurnLookup final : public Lookup {
   }
 
   QueuedResolver& resolver_;
-  const Connection connection_;
+  const Target target_;
   net::Loop& loop_;
   Callback callback_;
   std::shared_ptr<Turn> turn_;  // while it waits for the end of it
@@ -193,19 +192,19 @@ QueuedResolver::~QueuedResolver() {
 // Looks at its lookups a part at a time, so that callbacks of the first need not wait for the last.
 void QueuedResolver::look_at_once(Turn& turn) {
   turn.over = true;
-  std::vector<Connection> connections;
+  std::vector<Target> targets;
   std::vector<std::size_t> places;
   for (std::size_t next = 0; next < turn.lookups.size();) {
-    connections.clear();
+    targets.clear();
     places.clear();
     for (; next < turn.lookups.size() && places.size() < kMostAtOnce; ++next) {
       if (turn.lookups[next] == nullptr) continue;
-      connections.push_back(turn.lookups[next]->connection());
+      targets.push_back(turn.lookups[next]->target());
       places.push_back(next);
     }
     // As long as there is one of them, the resolver is there too.
     if (places.empty()) return;
-    auto identities = look_at_once(connections);
+    auto identities = look_at_once(targets);
     for (std::size_t i = 0; i < places.size(); ++i)
       if (TurnLookup* const lookup = turn.lookups[places[i]])
         lookup->conclude(std::move(identities[i]));
@@ -214,14 +213,13 @@ void QueuedResolver::look_at_once(Turn& turn) {
 
 // What begins here begins after the call, as a confirmation needs it: nothing is shared with a look
 // that has begun.
-std::vector<std::optional<Identity>> QueuedResolver::look_at_once(
-    std::span<const Connection> connections) {
-  std::vector<std::optional<Identity>> none(connections.size());
+std::vector<std::optional<Identity>> QueuedResolver::look_at_once(std::span<const Target> targets) {
+  std::vector<std::optional<Identity>> none(targets.size());
   std::unique_lock looking(looking_, std::defer_lock);
   if (!take_investigator(looking)) return none;
   const auto begin = Clock::now();
   if (begin < slow_until_) return none;
-  auto identities = investigator_->look_at_once(connections);
+  auto identities = investigator_->look_at_once(targets);
   const auto end = Clock::now();
   if (end - begin > limits_.slow)
     slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestPause);
@@ -262,7 +260,12 @@ void QueuedResolver::join(TurnLookup& lookup, net::Loop& loop) {
 
 std::unique_ptr<Lookup> QueuedResolver::start(const Connection& connection, net::Loop& loop,
                                               Callback callback) {
-  auto lookup = std::make_unique<TurnLookup>(*this, connection, loop, std::move(callback));
+  return look_for({connection}, loop, std::move(callback));
+}
+
+std::unique_ptr<Lookup> QueuedResolver::look_for(const Target& target, net::Loop& loop,
+                                                 Callback callback) {
+  auto lookup = std::make_unique<TurnLookup>(*this, target, loop, std::move(callback));
   join(*lookup, loop);
   return lookup;
 }
@@ -279,9 +282,10 @@ std::unique_ptr<Lookup> QueuedResolver::confirm(const Connection& connection,
                                                 const Identity& before, net::Loop& loop,
                                                 ConfirmCallback callback) {
   // What starts now begins after this call: waiting lookups are only ever taken by a new walk.
-  return start(connection, loop, [&before, callback = std::move(callback)](const Identity& now) {
-    callback(difference(before, now));
-  });
+  return look_for({connection, &before}, loop,
+                  [&before, callback = std::move(callback)](const Identity& now) {
+                    callback(difference(before, now));
+                  });
 }
 
 void QueuedResolver::submit(const std::shared_ptr<Ticket>& ticket) {

@@ -57,10 +57,11 @@ class QueuedResolver final : public Resolver {
   class TurnLookup;
   struct Turn;
 
+  [[nodiscard]] std::unique_ptr<Lookup> look_for(const Target& target, net::Loop& loop,
+                                                 Callback callback);
   void join(TurnLookup& lookup, net::Loop& loop);
   void look_at_once(Turn& turn);
-  [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(
-      std::span<const Connection> connections);
+  [[nodiscard]] std::vector<std::optional<Identity>> look_at_once(std::span<const Target> targets);
   [[nodiscard]] bool take_investigator(std::unique_lock<std::mutex>& looking);
   [[nodiscard]] std::unique_ptr<Lookup> enqueue(const Connection& connection, net::Loop& loop,
                                                 Callback callback);

@@ -57,20 +57,21 @@ class QuickInvestigator final : public Investigator {
   std::vector<Identity> look(std::span<const Connection> connections) override {
     return slow_.look(connections);
   }
-  std::vector<std::optional<Identity>> look_at_once(
-      std::span<const Connection> connections) override {
+  std::vector<std::optional<Identity>> look_at_once(std::span<const Target> targets) override {
     asked_by = std::this_thread::get_id();
-    at_once.push_back(connections.size());
+    at_once.push_back(targets.size());
     if (takes.count() > 0) {
       const auto begin = std::chrono::steady_clock::now();
       while (std::chrono::steady_clock::now() - begin < takes) std::this_thread::yield();
     }
-    std::vector<std::optional<Identity>> identities(connections.size());
-    for (std::size_t i = 0; i < connections.size(); ++i) {
-      if (connections[i].client.port % 2 != 0) continue;
+    std::vector<std::optional<Identity>> identities(targets.size());
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      const std::uint16_t port = targets[i].connection.client.port;
+      if (targets[i].before != nullptr) compared_with.push_back(targets[i].before);
+      if (port % 2 != 0) continue;
       Identity& identity = identities[i].emplace();
       identity.grade = Grade::exact;
-      identity.inode = connections[i].client.port;
+      identity.inode = port;
     }
     return identities;
   }
@@ -78,6 +79,7 @@ class QuickInvestigator final : public Investigator {
   std::thread::id asked_by;
   milliseconds takes{0};
   std::vector<std::size_t> at_once;  // how many each time
+  std::vector<const Identity*> compared_with;
 
  private:
   GatedInvestigator slow_;
@@ -231,7 +233,7 @@ TEST_CASE_METHOD(QueueTest, "what a callback starts is of the next turn", "[iden
 }
 
 TEST_CASE_METHOD(QueueTest, "a confirmation at once", "[identity]") {
-  (void)use_quick();
+  const QuickInvestigator& quick = use_quick();
   Identity before;
   before.grade = Grade::exact;
   before.inode = 2;
@@ -241,9 +243,10 @@ TEST_CASE_METHOD(QueueTest, "a confirmation at once", "[identity]") {
         {{{}, port}, {}, {}}, before, loop(),
         [&](std::optional<Change> change) { changes.push_back(std::move(change)); });
   };
-  const auto same = confirm(2), other = confirm(4);
+  const auto same = confirm(2), other = confirm(4), first = start(6);
   CHECK(changes.empty());
   run_turns(1);
+  CHECK(quick.compared_with == std::vector<const Identity*>{&before, &before});
   REQUIRE(changes.size() == 2);
   CHECK_FALSE(changes[0]);
   REQUIRE(changes[1]);

@@ -121,16 +121,16 @@ struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
     }));
     return investigator.look({&connection, 1}).front();
   }
-  std::optional<Identity> look_at_once() {
+  std::optional<Identity> look_at_once(const Identity* before = nullptr) {
     ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    const Connection connection;
-    return std::move(investigator.look_at_once({&connection, 1}).front());
+    const Target target{{}, before};
+    return std::move(investigator.look_at_once({&target, 1}).front());
   }
   std::vector<std::optional<Identity>> look_at_once(std::vector<std::uint16_t> ports) {
-    std::vector<Connection> connections(ports.size());
-    for (std::size_t i = 0; i < ports.size(); ++i) connections[i].client.port = ports[i];
+    std::vector<Target> targets(ports.size());
+    for (std::size_t i = 0; i < ports.size(); ++i) targets[i].connection.client.port = ports[i];
     ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    return investigator.look_at_once(connections);
+    return investigator.look_at_once(targets);
   }
 };
 
@@ -553,6 +553,58 @@ TEST_CASE("at once: the same answer, or none", "[identity]") {
   // And nothing of it stays.
   CHECK_FALSE(host.effort.at_once());
   host.on_search = nullptr;
+}
+
+TEST_CASE("at once: a confirmation reads each thing once", "[identity]") {
+  Host host;
+  host.add(7, "/usr/bin/curl", 1);
+  host.prove(7);
+  const Identity before = host.look();
+  host.searches = host.walks = host.reads = 0;
+  int looked_again = 0;
+  host.on_vitals = [&](int) { ++looked_again; };
+  SECTION("all as before") {
+    const auto now = host.look_at_once(&before);
+    REQUIRE(now);
+    CHECK_FALSE(difference(before, *now));
+    CHECK(host.searches == 1);
+    CHECK(host.walks == 1);
+    CHECK(host.reads == 1);
+    CHECK(looked_again == 0);
+    // A first look does it twice.
+    CHECK(host.look_at_once());
+    CHECK(host.searches == 3);
+    CHECK(looked_again == 1);
+  }
+  SECTION("another socket") {
+    host.inodes = {4712};
+    host.add(7, "/usr/bin/curl", 1, 4712);
+    host.prove(7, 4712);
+    CHECK_FALSE(host.look_at_once(&before));
+  }
+  SECTION("another image") {
+    host.processes[7].image.inode = 2;
+    CHECK_FALSE(host.look_at_once(&before));
+  }
+  SECTION("the same image once more, after an execve") {
+    host.processes[7].executions = 3;
+    Identity then = before;
+    then.processes[0].executions = 2;
+    CHECK_FALSE(host.look_at_once(&then));
+  }
+  SECTION("one more holder") {
+    host.add(8, "/usr/bin/curl", 1);
+    host.prove(7);
+    CHECK_FALSE(host.look_at_once(&before));
+  }
+  SECTION("no holder") {
+    host.holders.clear();
+    CHECK_FALSE(host.look_at_once(&before));
+  }
+  SECTION("less is proven") {
+    host.kernel[4711].proof = SocketHolders::Proof::hidden;
+    CHECK_FALSE(host.look_at_once(&before));
+  }
 }
 
 TEST_CASE("at once: many together, each by itself where one needs more", "[identity]") {
