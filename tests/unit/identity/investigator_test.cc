@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
-#include <functional>
-#include <map>
+
+#include "tests/unit/identity/investigated_host.h"
 
 namespace warder::identity {
 namespace {
-
-using Kind = ScopeFinding::Kind;
 
 // What procfs alone can't tell.
 const std::vector<Cause> kProcfsOnly{Cause::connector_unknown, Cause::references_uncounted};
@@ -18,126 +16,10 @@ std::vector<Cause> with(std::vector<Cause> causes, Cause one) {
   return causes;
 }
 
-// A host in a few maps; `on_*` change it at the moment before it is looked at the n-th time.
-struct Host : SocketFinder, HolderFinder, ProcessFacts, Rights {
-  std::map<pid_t, Process> processes;
-  std::vector<std::uint64_t> inodes{4711};  // of the one connection, in the global scope
-  bool closed = false, unreadable_table = false;
-  std::map<std::uint64_t, std::vector<Holder>> holders;
-  std::map<std::uint64_t, SocketHolders> kernel;       // what is known beside `holders`
-  std::map<std::uint16_t, std::uint64_t> accepted_at;  // inodes of accepted ones, by their port
-  std::map<std::uint16_t, std::uint64_t> peers;  // inodes of other connections, by client port
-  std::size_t unreadable = 0;
-  bool forbidden = false;  // facts can't be read
-  std::string lacking;
-  int searches = 0, walks = 0, reads = 0;
-  std::vector<std::string> steps;
-  Effort effort;
-  std::function<void(int)> on_search, on_walk, on_vitals;
-
-  std::vector<Sighting> find(std::span<const Connection> connections) override {
-    ++searches;
-    if (on_search) on_search(searches);
-    ScopeFinding finding{Scope{}, Kind::absent, {}, "seen"};
-    for (const std::uint64_t inode : inodes) finding.sockets.push_back({inode, 0});
-    if (!inodes.empty()) finding.kind = Kind::found;
-    if (closed) finding = {Scope{}, Kind::closed, {}, "closed"};
-    if (unreadable_table) finding = {Scope{}, Kind::unreadable, {}, "not readable"};
-    std::vector<Sighting> sightings(connections.size(), Sighting{finding});
-    for (std::size_t i = 0; i < connections.size(); ++i) {
-      if (connections[i].client.port == 0) continue;
-      if (const auto own = accepted_at.find(connections[i].client.port); own != accepted_at.end()) {
-        sightings[i] = {ScopeFinding{Scope{}, Kind::found, {{own->second, 0}}, "seen"}};
-        continue;
-      }
-      const auto peer = peers.find(connections[i].client.port);
-      sightings[i] = {peer == peers.end()
-                          ? ScopeFinding{Scope{}, Kind::absent, {}, "no entry"}
-                          : ScopeFinding{Scope{}, Kind::found, {{peer->second, 0}}, "seen"}};
-    }
-    return sightings;
-  }
-  HolderScan find(std::span<const FoundSocket> wanted) override {
-    ++walks;
-    if (on_walk) on_walk(walks);
-    HolderScan scan;
-    for (const FoundSocket& socket : wanted) {
-      if (const auto found = kernel.find(socket.inode); found != kernel.end())
-        scan.by_inode[socket.inode] = found->second;
-      if (const auto found = holders.find(socket.inode); found != holders.end())
-        scan.by_inode[socket.inode].holders = found->second;
-    }
-    scan.unreadable = unreadable;
-    return scan;
-  }
-  using HolderFinder::changed;
-  std::vector<std::optional<std::string>> changed(std::span<const Seen> before) override {
-    std::vector<std::optional<std::string>> outcomes(before.size());
-    for (std::size_t i = 0; i < before.size(); ++i)
-      if (holders[before[i].socket.inode] != before[i].who->holders) outcomes[i] = "other holders";
-    return outcomes;
-  }
-  Result<Vitals> vitals(const Holder& holder) override {
-    if (on_vitals) on_vitals(walks);
-    const auto found = processes.find(holder.pid);
-    if (found == processes.end()) return fail(Errc::not_found, "stat");
-    return Vitals{found->second.start_time, found->second.image};
-  }
-  Result<Process> read(const Holder& holder) override {
-    if (forbidden) return fail(from_errno(EACCES, "exe"));
-    ++reads;
-    const auto found = processes.find(holder.pid);
-    if (found == processes.end()) return fail(Errc::not_found, "stat");
-    return found->second;
-  }
-  void give_name(Process&, std::span<const Scope>) override {}
-  std::string missing() override { return lacking; }
-
-  void add(pid_t pid, const std::string& path, std::uint64_t image, std::uint64_t inode = 4711) {
-    Process process;
-    process.pid = pid;
-    process.path = path;
-    process.binary = path;
-    process.image = {1, image};
-    process.start_time = 100;
-    processes[pid] = process;
-    holders[inode].push_back({pid, pid, {}});
-  }
-  // As the kernel tells it: `pid` connected, and all references are accounted for.
-  void prove(pid_t pid, std::uint64_t inode = 4711) {
-    SocketHolders& known = kernel[inode];
-    known.proof = SocketHolders::Proof::complete;
-    known.connector_asked = known.accepted_known = true;
-    known.connector = Connector{task(pid), 1000};
-    for (Holder& holder : holders[inode]) holder.kernel = SocketPass::Task{task(holder.pid), {}};
-  }
-  KernelTask task(pid_t pid) {
-    return {pid, processes[pid].start_time * 10'000'000, 1, {1, 0, processes[pid].image.inode}};
-  }
-  Identity look() {
-    const Connection connection;
-    ProcInvestigator investigator(*this, *this, *this, *this, Trace([this](std::string_view step) {
-      steps.emplace_back(step);
-    }));
-    return investigator.look({&connection, 1}).front();
-  }
-  std::optional<Identity> look_at_once(const Identity* before = nullptr) {
-    ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    const Target target{{}, before};
-    return std::move(investigator.look_at_once({&target, 1}).front());
-  }
-  std::vector<std::optional<Identity>> look_at_once(std::vector<std::uint16_t> ports) {
-    std::vector<Target> targets(ports.size());
-    for (std::size_t i = 0; i < ports.size(); ++i) targets[i].connection.client.port = ports[i];
-    ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    return investigator.look_at_once(targets);
-  }
-};
-
 }  // namespace
 
 TEST_CASE("one holder is exact, and what can't be checked is said", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   const Identity identity = host.look();
   CHECK(identity.grade == Grade::exact);
@@ -153,7 +35,7 @@ TEST_CASE("one holder is exact, and what can't be checked is said", "[identity]"
 }
 
 TEST_CASE("each step is told as it is taken", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   static_cast<void>(host.look());
   CHECK(host.steps ==
@@ -183,7 +65,7 @@ TEST_CASE("each step is told as it is taken", "[identity]") {
 }
 
 TEST_CASE("holders of one and of several programs", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.add(8, "/usr/bin/curl", 1);
   CHECK(host.look().grade == Grade::shared);
@@ -196,7 +78,7 @@ TEST_CASE("holders of one and of several programs", "[identity]") {
 }
 
 TEST_CASE("two sockets are ambiguous with the holders of both", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.inodes = {4711, 4712};
   host.add(7, "/usr/bin/curl", 1);
   host.add(8, "/usr/bin/curl", 1, 4712);
@@ -213,7 +95,7 @@ TEST_CASE("two sockets are ambiguous with the holders of both", "[identity]") {
 }
 
 TEST_CASE("a socket in no table is looked for twice", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.inodes.clear();
   CHECK(host.look().reason == Reason::socket_not_found);
   CHECK(host.searches == 2);
@@ -227,7 +109,7 @@ TEST_CASE("a socket in no table is looked for twice", "[identity]") {
 }
 
 TEST_CASE("no walk for what nobody owns, or what can't be read", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.closed = true;
   CHECK(host.look().reason == Reason::client_gone);
@@ -239,7 +121,7 @@ TEST_CASE("no walk for what nobody owns, or what can't be read", "[identity]") {
 }
 
 TEST_CASE("no holder seen: not found, or unknown", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   CHECK(host.look().reason == Reason::owner_not_found);
   CHECK(host.walks == 2);
   host.unreadable = 3;
@@ -252,7 +134,7 @@ TEST_CASE("no holder seen: not found, or unknown", "[identity]") {
 }
 
 TEST_CASE("processes that can't be looked into stay a cause", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.unreadable = 1;
   Identity identity = host.look();
@@ -266,7 +148,7 @@ TEST_CASE("processes that can't be looked into stay a cause", "[identity]") {
 }
 
 TEST_CASE("a path that is not the image's is suspect", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.unreadable = 1;
   host.processes[7].binary.reset();
@@ -282,7 +164,7 @@ TEST_CASE("a path that is not the image's is suspect", "[identity]") {
 }
 
 TEST_CASE("what changes while it is read is read once more", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   int times = 1;
   const auto change = [&](int walk) {
@@ -319,7 +201,7 @@ TEST_CASE("what changes while it is read is read once more", "[identity]") {
 }
 
 TEST_CASE("a holder that ends while it is looked at", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.on_walk = [&](int) { host.processes.erase(7); };
   CHECK(host.look().reason == Reason::process_gone);
@@ -334,7 +216,7 @@ TEST_CASE("a holder that ends while it is looked at", "[identity]") {
 }
 
 TEST_CASE("one of several holders that ends is left out at the second look", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.add(8, "/usr/bin/curl", 1);
   host.on_walk = [&](int walk) {
@@ -347,7 +229,7 @@ TEST_CASE("one of several holders that ends is left out at the second look", "[i
 }
 
 TEST_CASE("the process that connected, and nobody else, is proven", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.prove(7);
   Identity identity = host.look();
@@ -370,7 +252,7 @@ TEST_CASE("the process that connected, and nobody else, is proven", "[identity]"
 }
 
 TEST_CASE("another program now than the one that connected", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.prove(7);
   auto& connector = host.kernel[4711].connector->task;
@@ -433,7 +315,7 @@ TEST_CASE("another program now than the one that connected", "[identity]") {
 }
 
 TEST_CASE("a socket that nothing shows has a hidden holder", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/curl", 1);
   host.prove(7);
   host.holders.clear();
@@ -458,7 +340,7 @@ TEST_CASE("a socket that nothing shows has a hidden holder", "[identity]") {
 }
 
 TEST_CASE("programs behind a relay", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/socat", 1);
   host.prove(7);
   const auto end = [](std::uint16_t port) {
@@ -491,7 +373,7 @@ TEST_CASE("programs behind a relay", "[identity]") {
 }
 
 TEST_CASE("a process that talks to itself is no relay", "[identity]") {
-  Host host;
+  InvestigatedHost host;
   host.add(7, "/usr/bin/python3", 1);
   host.prove(7);
   host.kernel[4711].accepted = {{50, 0, 1, {{}, 1080}, {net::IpAddress::v4({127, 0, 0, 1}), 5000}}};
@@ -502,161 +384,6 @@ TEST_CASE("a process that talks to itself is no relay", "[identity]") {
   const Identity identity = host.look();
   CHECK_FALSE(identity.relays);
   CHECK(identity.via_complete);
-}
-
-TEST_CASE("at once: the same answer, or none", "[identity]") {
-  Host host;
-  host.add(7, "/usr/bin/curl", 1);
-  host.prove(7);
-  const Identity expected = host.look();
-  const auto found = host.look_at_once();
-  REQUIRE(found);
-  CHECK_FALSE(difference(expected, *found));
-  CHECK(found->assurance == Assurance::proven);
-  CHECK(found->detail == expected.detail);
-
-  host.searches = host.walks = 0;
-  SECTION("no socket: it is not searched for again") {
-    host.inodes.clear();
-    CHECK_FALSE(host.look_at_once());
-    CHECK(host.searches == 1);
-  }
-  SECTION("closed") {
-    host.closed = true;
-    CHECK_FALSE(host.look_at_once());
-  }
-  SECTION("facts that can't be read") {
-    host.forbidden = true;
-    CHECK_FALSE(host.look_at_once());
-    CHECK(host.searches == 1);
-  }
-  SECTION("another program, while it is looked at") {
-    host.on_vitals = [&](int) { host.processes[7].image.inode = 2; };
-    CHECK_FALSE(host.look_at_once());
-    CHECK(host.walks == 1);
-  }
-  SECTION("a relay: nobody looks for those behind it") {
-    host.kernel[4711].accepted = {OtherSocket{1, 2, 1, {}, {}}};
-    CHECK_FALSE(host.look_at_once());
-    CHECK(host.walks == 1);
-  }
-  SECTION("a connector that is not the holder, of whom nothing is kept") {
-    host.kernel[4711].connector->task.pid = 9;
-    host.kernel[4711].connector->task.image.inode = 9;
-    host.on_vitals = [&](int) { (void)host.effort.may_wait(); };
-    CHECK_FALSE(host.look_at_once());
-  }
-  SECTION("a part that gave up, whatever it answered") {
-    host.on_search = [&](int) { (void)host.effort.may_wait(); };
-    CHECK_FALSE(host.look_at_once());
-  }
-  // And nothing of it stays.
-  CHECK_FALSE(host.effort.at_once());
-  host.on_search = nullptr;
-}
-
-TEST_CASE("at once: a confirmation reads each thing once", "[identity]") {
-  Host host;
-  host.add(7, "/usr/bin/curl", 1);
-  host.prove(7);
-  const Identity before = host.look();
-  host.searches = host.walks = host.reads = 0;
-  int looked_again = 0;
-  host.on_vitals = [&](int) { ++looked_again; };
-  SECTION("all as before") {
-    const auto now = host.look_at_once(&before);
-    REQUIRE(now);
-    CHECK_FALSE(difference(before, *now));
-    CHECK(host.searches == 1);
-    CHECK(host.walks == 1);
-    CHECK(host.reads == 1);
-    CHECK(looked_again == 0);
-    // A first look does it twice.
-    CHECK(host.look_at_once());
-    CHECK(host.searches == 3);
-    CHECK(looked_again == 1);
-  }
-  SECTION("another socket") {
-    host.inodes = {4712};
-    host.add(7, "/usr/bin/curl", 1, 4712);
-    host.prove(7, 4712);
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-  SECTION("another image") {
-    host.processes[7].image.inode = 2;
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-  SECTION("the same image once more, after an execve") {
-    host.processes[7].executions = 3;
-    Identity then = before;
-    then.processes[0].executions = 2;
-    CHECK_FALSE(host.look_at_once(&then));
-  }
-  SECTION("one more holder") {
-    host.add(8, "/usr/bin/curl", 1);
-    host.prove(7);
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-  SECTION("no holder") {
-    host.holders.clear();
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-  SECTION("less is proven") {
-    host.kernel[4711].proof = SocketHolders::Proof::hidden;
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-}
-
-TEST_CASE("at once: many together, each by itself where one needs more", "[identity]") {
-  Host host;
-  host.inodes.clear();
-  host.peers = {{5, 1}, {6, 2}, {7, 3}};
-  host.add(7, "/usr/bin/curl", 1, 1);
-  host.add(7, "/usr/bin/curl", 1, 2);
-  host.add(8, "/usr/bin/ssh", 2, 3);
-  for (const std::uint64_t inode : {1U, 2U}) host.prove(7, inode);
-  host.prove(8, 3);
-  SECTION("a program is looked at once for all its connections") {
-    const auto found = host.look_at_once({5, 6, 7});
-    REQUIRE(found.size() == 3);
-    for (const auto& identity : found) REQUIRE(identity);
-    CHECK(found[0]->inode == 1);
-    CHECK(found[1]->inode == 2);
-    CHECK(found[1]->processes.front().path == "/usr/bin/curl");
-    CHECK(found[2]->processes.front().path == "/usr/bin/ssh");
-    CHECK(host.walks == 1);
-    CHECK(host.reads == 2);
-  }
-  SECTION("but not what it was before an execve") {
-    host.holders[2].front().kernel->task.executions = 2;
-    const auto found = host.look_at_once({5, 6});
-    CHECK(host.reads == 2);
-  }
-  SECTION("one whose owner is unknown") {
-    const auto found = host.look_at_once({5, 9, 7});
-    CHECK(found[0]);
-    CHECK_FALSE(found[1]);
-    CHECK(found[2]);
-  }
-  SECTION("a relay") {
-    host.kernel[3].accepted = {OtherSocket{1, 2, 1, {}, {}}};
-    const auto found = host.look_at_once({5, 7, 6});
-    CHECK(found[0]);
-    CHECK_FALSE(found[1]);
-    CHECK(found[2]);
-  }
-  SECTION("one that another part gives up on") {
-    // Of the first time for all, and then of the second one's.
-    host.on_walk = [&](int walk) {
-      if (walk == 1 || walk == 3) (void)host.effort.may_wait();
-    };
-    const auto found = host.look_at_once({5, 7, 6});
-    CHECK(found[0]);
-    CHECK_FALSE(found[1]);
-    CHECK(found[2]);
-    CHECK(host.walks == 4);
-  }
-  CHECK_FALSE(host.effort.at_once());
 }
 
 }  // namespace warder::identity
