@@ -22,6 +22,7 @@ struct Exchange {
   std::string request;                // head and body
   std::optional<std::string> body;    // of the answer; nullopt: only its length is looked at
   std::optional<std::size_t> length;  // of the answer's body; nullopt: that of the first one
+  std::chrono::nanoseconds pause{};   // after each answer; only for a single connection
 };
 
 // An address, or the path of a Unix socket.

@@ -39,9 +39,13 @@ struct Plan {
 
 constexpr const char* kDirect = "direct";
 constexpr const char* kOpaAlone = "opa-alone";
+constexpr const char* kOpaPaced = "opa-paced";
 constexpr const char* kDecide = "warder-decide";
-const std::vector<std::string> kContenders = {kDirect,  "warder", kDecide,  "squid",
-                                              "apache", "envoy",  kOpaAlone};
+const std::vector<std::string> kContenders = {kDirect,  "warder", kDecide,   "squid",
+                                              "apache", "envoy",  kOpaAlone, kOpaPaced};
+// What lies between OPA's answer and the next question when a gate, an origin and a client do their
+// work in between, one request after the other: its threads fall asleep over it.
+constexpr std::chrono::microseconds kPace{400};
 const std::vector<std::string> kLoads = {"12", "1m", "up"};
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {
@@ -164,7 +168,8 @@ Result<void> Bench::start() {
   for (const std::string& name : kContenders) {
     // OPA's questions are Warder's.
     const bool wanted = chosen(options_, kContenders, name) ||
-                        (name == kDecide && chosen(options_, kContenders, kOpaAlone));
+                        (name == kDecide && (chosen(options_, kContenders, kOpaAlone) ||
+                                             chosen(options_, kContenders, kOpaPaced)));
     if (!wanted) continue;
     Result<void> done;
     if (name == kDirect)
@@ -179,8 +184,10 @@ Result<void> Bench::start() {
       done = add(start_apache(site_));
     else if (name == "envoy")
       done = add(start_envoy(site_));
-    else
+    else if (name == kOpaAlone)
       done = add(Contender{name, "OPA alone", {}, {}, kDecidePort, true});
+    else
+      done = add(Contender{name, "OPA alone, with pauses", {}, {}, kDecidePort, true});
     if (!done) return done;
   }
   return {};
@@ -225,18 +232,26 @@ void Bench::print_conditions() const {
       plan_.rounds, plan_.time.count(), plan_.warm_up.count());
 }
 
+bool is_for(const std::string& contender, const std::string& load, std::size_t connections) {
+  if (contender == kOpaAlone) return load == "12";
+  return contender != kOpaPaced || (load == "12" && connections == 1);
+}
+
 void Bench::make_rows() {
   for (const std::string& load : kLoads) {
     if (!chosen(options_, kLoads, load)) continue;
     for (const std::size_t connections : {std::size_t{1}, std::size_t{64}})
       for (const Contender& contender : contenders_)
-        if (contender.name != kOpaAlone || load == "12")
+        if (is_for(contender.name, load, connections))
           rows_.push_back({{load, connections}, contender.name, contender.label, {}});
   }
 }
 
 std::pair<Server, Exchange> Bench::target(const Contender& contender, const Case& load) const {
-  if (contender.name == kOpaAlone) return {opa_->socket, {question_, std::nullopt, std::nullopt}};
+  if (contender.name == kOpaAlone || contender.name == kOpaPaced)
+    return {opa_->socket,
+            {question_, std::nullopt, std::nullopt,
+             contender.name == kOpaPaced ? kPace : std::chrono::microseconds(0)}};
   return {contender.at, request(load.name, contender.origin_port, contender.name != kDirect)};
 }
 
@@ -339,7 +354,8 @@ int main_program(const std::vector<std::string>& arguments) {
     fmt::print(
         stderr,
         "usage: bench_http [--quick] [--access-log] [--only NAME]...\n"
-        "  names: 12, 1m, up; direct, warder, warder-decide, squid, apache, envoy, opa-alone\n");
+        "  names: 12, 1m, up; direct, warder, warder-decide, squid, apache, envoy, opa-alone, "
+        "opa-paced\n");
     return EXIT_FAILURE;
   }
   if (const auto done = run(*options); !done) {

@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kReuse = "warder";
 constexpr const char* kDecide = "warder-decide";
 constexpr const char* kOpaAlone = "opa-alone";
+constexpr const char* kOpaPaced = "opa-paced";
 
 double median(const std::vector<Figures>& rounds, double Figures::*figure) {
   std::vector<double> values;
@@ -92,6 +93,11 @@ void print_ratios(const std::vector<Row>& rows) {
     if (row.name == kDecide) {
       if (const Row* below = find(rows, row.load, kOpaAlone))
         print_ratio(load + "(Warder + OPA), one decision each / OPA alone", row, *below,
+                    whole_cost);
+    }
+    if (row.name == kOpaPaced) {
+      if (const Row* below = find(rows, row.load, kOpaAlone))
+        print_ratio(load + "OPA alone, with pauses (a gate at no cost) / OPA alone", row, *below,
                     whole_cost);
     }
   }
