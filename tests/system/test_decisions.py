@@ -98,17 +98,20 @@ FILTERS = {
     "allowed": (["--allow"], lambda e: e["result"]["allow"]),
     "denied": (["--deny"], lambda e: not e["result"]["allow"]),
     "host": (["--host", "v4.test"], lambda e: e["input"]["host"] == "v4.test"),
-    "host with a star": (["--host", "*.test"], lambda e: True),
+    "host with a star": (["--host", "de*.test"], lambda e: e["input"]["host"] == "denied.test"),
     "port": (["--port", "443"], lambda e: e["input"]["port"] == 443),
     "binary": (["--binary", PYTHON], lambda e: e["input"]["binary"] == PYTHON),
     "binary with stars": (["--binary", "**/denied-agent"], lambda e: e["input"]["binary"].endswith("denied-agent")),
     "policy": (["--policy", "clients"], lambda e: e["result"]["policy"] == "clients"),
     "reason": (["--reason", "no endpoint"], lambda e: "no endpoint" in e["result"]["reason"]),
     "grade": (["--grade", "exact"], lambda e: e["input"]["identity"]["grade"] == "exact"),
+    "another grade": (["--grade", "unresolved"], lambda e: False),
+    "container": (["--container", "0123456789ab"], lambda e: False),
     "no such assurance": (["--assurance", "suspect"], lambda e: e["input"]["identity"]["assurance"] == "suspect"),
     "revision": (["--revision", "r1"], lambda e: e["result"]["revision"] == "r1"),
     "another revision": (["--revision", "r2"], lambda e: False),
     "the last day": (["--since", "1d"], lambda e: True),
+    "in the future": (["--since", "2100-01-01"], lambda e: False),
     "before": (["--until", "2020-01-01"], lambda e: False),
     "another path": (["--path", "egress/other"], lambda e: False),
 }
@@ -130,11 +133,12 @@ def test_filter_by_id(logs):
 
 
 def in_docker(raw):
-    """As docker's json-file driver writes it: pieces of 16 KiB, the last one with the line feed."""
+    """As docker's json-file driver writes it: in pieces (its own are of 16 KiB), the last one with the line
+    feed."""
     for line in raw:
         text = line.decode()
-        for start in range(0, len(text), 16384):
-            piece = {"log": text[start:start + 16384], "stream": "stderr", "time": "2026-11-27T06:30:00.1Z"}
+        for start in range(0, len(text), 1000):
+            piece = {"log": text[start:start + 1000], "stream": "stderr", "time": "2026-11-27T06:30:00.1Z"}
             yield json.dumps(piece).encode() + b"\n"
 
 
@@ -145,12 +149,19 @@ def in_journal(raw):
         yield json.dumps({"__CURSOR": f"s={number}", "_PID": "7", "MESSAGE": message}).encode() + b"\n"
 
 
-
-
 @pytest.mark.parametrize("form", [in_docker, in_journal])
 def test_logs_kept_by_others(logs, form):
     text = b"".join(form(logs.raw))
     assert objects(says("decisions", "query", "--json", "-", stdin=text)) == logs.events
+
+
+def test_the_last_line_in_docker_lacks_a_piece(logs):
+    last = next(line for line in reversed(logs.raw) if is_event(json.loads(line)))
+    *begun, _ = in_docker([last])
+    assert begun
+    shown = says("decisions", "query", "--json", "-", stdin=b"".join([*in_docker([last]), *begun]))
+    assert objects(shown) == [json.loads(last)]
+    assert " 1 decisions" in shown.errors and " 1 torn" in shown.errors, shown.errors
 
 
 def test_rotated_and_packed_files(logs):
@@ -177,6 +188,14 @@ def test_csv_is_what_a_spreadsheet_reads(logs):
     assert [row["binary"] for row in rows] == [event["input"]["binary"] for event in logs.events]
     assert [row["reason"] for row in rows] == [event["result"]["reason"] for event in logs.events]
     assert {row["outcome"] for row in rows} == {"allow", "deny"}
+
+
+def test_csv_of_a_reason_that_is_a_formula_with_quotes(logs):
+    event = {**logs.events[0], "result": {**logs.events[0]["result"], "reason": '=1+"no", or\nyes'}}
+    shown = says("decisions", "query", "--csv", "-", stdin=json.dumps(event).encode() + b"\n")
+    row, = csv.DictReader(io.StringIO(shown.raw.decode("ascii"), newline=""))
+    assert row["reason"] == """'=1+"no", or\\x0ayes"""
+    assert row["decision_id"] == event["decision_id"]
 
 
 def test_table_with_what_became_of_it(logs):
@@ -268,10 +287,14 @@ def test_tail_follows_through_rotation(logs, tmp_path):
         log.rename(tmp_path / "opa.log.1")
         log.write_bytes(events[2])
         shown.wait(lambda e: e == logs.events[2], "what the new file has")
-        # Cut off in place: shorter or longer than before, as it happens.
-        log.write_bytes(events[3])
+        # Cut off in place, and longer than before when it is looked at next.
+        with open(log, "r+b") as out:
+            out.write(b"begun anew\n" * (len(events[2]) // 10) + events[3])
         shown.wait(lambda e: e == logs.events[3], "what came after it was cut off")
-        assert len(shown.since()) == 4
+        mark = shown.mark()
+        log.write_bytes(events[0])
+        shown.wait(lambda e: e == logs.events[0], "what is shorter than what was there", mark)
+        assert shown.since() == [*logs.events, logs.events[0]]
     finally:
         process.terminate()
         process.wait(DEADLINE)
