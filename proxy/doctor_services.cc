@@ -72,9 +72,13 @@ std::vector<identity::ScopeResult> check_self(identity::Resolver& resolver, Find
 
 void check_names(const Config& config, Findings& out) {
   net::Loop loop;
-  const std::string server =
+  std::string server =
       config.dns.server.empty() ? "the name server of resolv.conf" : config.dns.server;
-  const auto resolver = net::make_name_resolver(loop, name_options(config));
+  net::NameResolverOptions options = name_options(config);
+  options.on_servers = [&server](const net::NameServers& servers) {
+    server = fmt::format("{} ({})", servers.asked, servers.problem);
+  };
+  const auto resolver = net::make_name_resolver(loop, std::move(options));
   if (!resolver) {
     out.push_back({Health::failed, "dns", describe(resolver.error()), {}});
     return;

@@ -1,7 +1,9 @@
 """Whom Warder asks for names when nobody has told it: the servers of resolv.conf, and of the next one."""
 
+import json
 import os
 import shutil
+import subprocess
 from itertools import count
 
 import pytest
@@ -10,6 +12,7 @@ from conftest import ECHO
 from rig.client import RawClient
 from rig.dns import DnsServer, Turns
 from rig.waiting import eventually
+from rig.warder import PROGRAM
 from rig.world import ORIGIN
 
 FIRST, SECOND = "nameserver 127.0.0.1\n", "# another network\nnameserver 127.0.0.2\n"
@@ -103,6 +106,16 @@ def test_a_resolv_conf_that_is_no_good(make_warder, world, dns, other_dns, etc):
         ("warn", "127.0.0.1:53", "not_found: /etc/resolv.conf (No such file or directory)"),
         ("info", "127.0.0.2:53", None),
     ]
+
+
+def test_doctor_says_that_there_is_none(warder, world, etc):
+    in_place(etc, "")
+    config = world.work / "no-servers.yaml"
+    config.write_text(json.dumps({**warder.config, "dns": {"server": ""}}))
+    done = subprocess.run(world.gate.command(*OWN_ETC, etc, PROGRAM, "doctor", "--json", "--config", config),
+                          capture_output=True, text=True)
+    finding, = (f for f in json.loads(done.stdout)["findings"] if f["check"] == "dns")
+    assert finding["what"] == "127.0.0.1:53 (not_found: /etc/resolv.conf names no server) answers"
 
 
 def test_with_a_server_of_its_own_it_is_not_looked_at(make_warder, world, dns, other_dns, etc):
