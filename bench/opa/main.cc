@@ -1,7 +1,8 @@
 // What opa::Client adds to the time of a question: the same question to the same OPA over a unix
 // socket, by the client and by a bare loop, in turns; medians of the rounds.
 //
-// usage: bench_opa [--quick]   in the repository's root: it takes rego/egress and rego/example
+// usage: bench_opa [--quick] [--only none|example] [--at-once 1|32]
+// in the repository's root: it takes rego/egress and rego/example
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -90,31 +91,40 @@ bool measure(std::string_view what, const Work& work) {
 
 // The dearer the decision, the less the client's part of it.
 struct Subject {
+  std::string_view name;
   std::string_view what;
   std::vector<std::string> policies;
 };
 
-bool measure(const Subject& subject, bool quick, const std::string& directory) {
+struct Options {
+  bool quick = false;
+  std::string_view only, at_once;  // empty: all
+};
+
+bool measure(const Subject& subject, const Options& options, const std::string& directory) {
+  if (!options.only.empty() && options.only != subject.name) return true;
   const OpaServer opa(subject.policies, directory);
   if (!opa.answers()) return false;
   for (const std::size_t at_once : {std::size_t{1}, std::size_t{32}}) {
-    const std::size_t exchanges = std::size_t{quick ? 200U : 5000U} * (at_once == 1 ? 1U : 4U);
+    if (!options.at_once.empty() && options.at_once != std::to_string(at_once)) continue;
+    const std::size_t exchanges =
+        std::size_t{options.quick ? 200U : 5000U} * (at_once == 1 ? 1U : 4U);
     if (!measure(subject.what, {opa.socket(), question(), at_once, exchanges})) return false;
   }
   return true;
 }
 
-int run(bool quick) {
+int run(const Options& options) {
   std::string directory = "/tmp/bench-opa-XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr) return 1;
   fmt::print("| policies | at once | | bare loop, µs | client, µs | median of the ratios |\n");
   fmt::print("|---|---|---|---|---|---|\n");
   const std::array<Subject, 2> subjects{{
-      {"none, denied", {"rego/egress"}},
-      {"rego/example, allowed", {"rego/egress", "rego/example"}},
+      {"none", "none, denied", {"rego/egress"}},
+      {"example", "rego/example, allowed", {"rego/egress", "rego/example"}},
   }};
   const bool good = std::all_of(subjects.begin(), subjects.end(), [&](const Subject& subject) {
-    return measure(subject, quick, directory);
+    return measure(subject, options, directory);
   });
   ::rmdir(directory.c_str());
   if (!good) fmt::print(stderr, "bench_opa: OPA did not answer\n");
@@ -125,6 +135,20 @@ int run(bool quick) {
 }  // namespace warder::bench
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
-  return warder::bench::run(quick);
+  warder::bench::Options options;
+  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const bool last = i + 1 == arguments.size();
+    if (arguments[i] == "--quick") {
+      options.quick = true;
+    } else if (arguments[i] == "--only" && !last) {
+      options.only = arguments[++i];
+    } else if (arguments[i] == "--at-once" && !last) {
+      options.at_once = arguments[++i];
+    } else {
+      fmt::print(stderr, "usage: bench_opa [--quick] [--only none|example] [--at-once 1|32]\n");
+      return EXIT_FAILURE;
+    }
+  }
+  return warder::bench::run(options);
 }

@@ -1,0 +1,10 @@
+# warder_lto: for whoever is linked with link-time optimisation. The libraries' objects hold machine code besides what that needs,
+# so that the many test programs are linked as ever, and fast.
+add_library(warder_lto_objects INTERFACE)
+add_library(warder_lto INTERFACE)
+if(WARDER_LTO)
+  target_compile_options(warder_lto_objects INTERFACE -flto=auto -ffat-lto-objects)
+  target_link_options(warder_lto INTERFACE -flto=auto)
+  # Unless told so the linker optimises whatever objects let it. Before the option above in every command.
+  add_link_options(-fno-lto)
+endif()
