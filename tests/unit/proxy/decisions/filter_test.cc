@@ -46,6 +46,7 @@ std::vector<Case> cases() {
   add("host with a star", [](Filter& f) { f.hosts = {"*.example.com"}; }, plain,
       {.host = "a.b.example.com"});
   add("port", [](Filter& f) { f.ports = {80, 443}; }, plain, {.port = "444"});
+  add("no port", [](Filter& f) { f.ports = {0, 443}; }, plain, {.port = "null"});
   add(
       "allow", [](Filter& f) { f.allow = true; }, {.allow = "true"}, plain);
   add("deny", [](Filter& f) { f.deny = true; }, plain, {.allow = "true"});
