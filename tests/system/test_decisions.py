@@ -103,7 +103,7 @@ FILTERS = {
     "binary": (["--binary", PYTHON], lambda e: e["input"]["binary"] == PYTHON),
     "binary with stars": (["--binary", "**/denied-agent"], lambda e: e["input"]["binary"].endswith("denied-agent")),
     "policy": (["--policy", "clients"], lambda e: e["result"]["policy"] == "clients"),
-    "reason": (["--reason", "no endpoint"], lambda e: "no endpoint" in e["result"]["reason"]),
+    "reason": (["--reason", "denied.test"], lambda e: e["input"]["host"] == "denied.test"),
     "grade": (["--grade", "exact"], lambda e: e["input"]["identity"]["grade"] == "exact"),
     "another grade": (["--grade", "unresolved"], lambda e: False),
     "container": (["--container", "0123456789ab"], lambda e: False),

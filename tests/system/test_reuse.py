@@ -1,0 +1,69 @@
+"""An answer with a `max_age` holds again for the same question, until the policy has another revision."""
+
+import pytest
+
+from conftest import ECHO, PYTHON, endpoints, paths
+from rig.client import Agent
+from rig.opa import Opa
+from rig.waiting import eventually
+
+HOST = "v4.test"
+
+
+def lasting(host):
+    return {"lasting": {"max_age": 3600, "endpoints": endpoints([host], [ECHO]), "binaries": paths(PYTHON)}}
+
+
+@pytest.fixture
+def agent(world, dns, origins):
+    # Not the program that has the origins: what Warder carries there makes that one a relay.
+    with Agent(world, world.box, PYTHON) as agent:
+        yield agent
+
+
+@pytest.fixture
+def opa_with(world):
+    made = []
+
+    def make(revision):
+        made.append(Opa(world, lasting(HOST), name=f"lasting-{revision}", revision=revision, watch=True))
+        return made[-1]
+
+    yield make
+    for opa in made:
+        opa.close()
+
+
+def decided(warder, agent):
+    """The record of one request."""
+    mark = warder.mark()
+    agent.open(warder.address, HOST, ECHO)
+    status, = agent.statuses()
+    record = warder.decision_about(HOST, mark)
+    assert record["status"] == status
+    return record
+
+
+def test_an_answer_holds_until_the_revision_changes(make_warder, agent, opa_with):
+    opa = opa_with("one")
+    warder = make_warder(opa.url, workers=1, opa={"max_age": "1h", "probe": "500ms"})
+    first, second = decided(warder, agent), decided(warder, agent)
+    assert (first["status"], first["reused"]) == (200, False)
+    assert (second["status"], second["reused"]) == (200, True)
+    assert second["decision_id"] == first["decision_id"]
+    assert warder.samples()["warder_answers_reused_total"] == 1
+
+    opa.set_policies(lasting("origin.test"), "two")
+    denied = eventually(lambda: next((r for r in [decided(warder, agent)] if r["status"] == 403), None), "a denial")
+    opa.decision(denied["decision_id"])
+    asked = {entry.get("input", {}).get("request_id") for entry in opa.log.since()}
+    assert {first["request_id"], denied["request_id"]} <= asked
+    assert second["request_id"] not in asked
+
+
+def test_no_answer_holds_where_the_policy_has_no_revision(make_warder, agent, opa_with):
+    opa = opa_with(None)
+    warder = make_warder(opa.url, workers=1, opa={"max_age": "1h"})
+    for record in (decided(warder, agent), decided(warder, agent)):
+        assert (record["status"], record["reused"]) == (200, False)
+        assert opa.decision(record["decision_id"])["input"]["request_id"] == record["request_id"]
