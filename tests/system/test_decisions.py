@@ -132,6 +132,10 @@ def test_filter_by_id(logs):
         assert objects(shown) == [event]
 
 
+def line_of(logs, event):
+    return next(line for line in logs.raw if event["decision_id"].encode() in line)
+
+
 def in_docker(raw):
     """As docker's json-file driver writes it: in pieces (its own are of 16 KiB), the last one with the line
     feed."""
@@ -156,7 +160,7 @@ def test_logs_kept_by_others(logs, form):
 
 
 def test_the_last_line_in_docker_lacks_a_piece(logs):
-    last = next(line for line in reversed(logs.raw) if is_event(json.loads(line)))
+    last = line_of(logs, logs.events[-1])
     *begun, _ = in_docker([last])
     assert begun
     shown = says("decisions", "query", "--json", "-", stdin=b"".join([*in_docker([last]), *begun]))
@@ -165,8 +169,9 @@ def test_the_last_line_in_docker_lacks_a_piece(logs):
 
 
 def test_rotated_and_packed_files(logs):
-    # Log rotation cuts between lines.
-    lines, half = logs.raw, len(logs.raw) // 2
+    # Log rotation cuts between lines; here, so that both files have decisions.
+    lines = logs.raw
+    half = 1 + lines.index(line_of(logs, logs.events[1]))
     old, new = logs.folder / "opa.log.1.gz", logs.folder / "opa.log.0"
     old.write_bytes(gzip.compress(b"".join(lines[:half])))
     new.write_bytes(b"".join(lines[half:]))
