@@ -106,7 +106,9 @@ class Looker {
     credentials_->gids.fill(user->gid);
   }
 
-  void look(ProgramReport& report) {
+  // `calls`: as a caller, and not only as one that starts others.
+  void look(ProgramReport& report, bool calls) {
+    calls_ = calls;
     if (report.path.find('*') != std::string::npos) return look_at_pattern(report);
     auto way = identity::follow_path(root_, report.path);
     if (!way) {
@@ -118,6 +120,7 @@ class Looker {
     for (const auto& link : way->links) report.links.push_back(link.at + " -> " + link.target);
     if (!way->state.regular)
       return report.warnings.emplace_back("is not a regular file, so nobody runs it"), void();
+    if (!calls_) return;
     look_at_file(report.path, way->file, report.warnings);
     for (const auto& link : way->links) look_at_link(link.at, report.warnings);
   }
@@ -208,6 +211,7 @@ class Looker {
 
   void found(const std::string& path, ProgramReport& report) {
     if (report.matches.size() < kMostMatches) report.matches.push_back(path);
+    if (!calls_) return;
     // Nobody is known by a script, which a pattern may well match beside what is meant.
     if (!interpreter_of(root_, path).empty()) return;
     std::vector<std::string> warnings;
@@ -218,8 +222,56 @@ class Looker {
 
   int root_;
   std::optional<identity::ProcStatus> credentials_;
+  bool calls_ = true;
   std::size_t visited_ = 0;
 };
+
+// A path, and the first entries that list it: as a binary, with what it starts, as what starts one.
+struct Mentioned {
+  ProgramReport report;
+  std::string binary, with_descendants, starter;
+
+  void mention(const std::string& path, const std::string& pointer) {
+    if (report.entries++ > 0) return;
+    report.path = path;
+    report.first_entry = pointer;
+  }
+};
+
+std::map<std::string, Mentioned> all_mentioned(std::span<const PolicyBinary> binaries) {
+  std::map<std::string, Mentioned> all;
+  const auto mention = [&](const std::string& path, const std::string& pointer,
+                           std::string Mentioned::*as) {
+    if (!path.starts_with('/')) return;
+    Mentioned& one = all[path];
+    one.mention(path, pointer);
+    if ((one.*as).empty()) one.*as = pointer;
+  };
+  for (const PolicyBinary& binary : binaries) {
+    mention(binary.path, binary.pointer, &Mentioned::binary);
+    for (const std::string& starter : binary.started_by)
+      mention(starter, binary.pointer + "/started_by", &Mentioned::starter);
+    if (!binary.descendants || !all.contains(binary.path)) continue;
+    std::string& first = all[binary.path].with_descendants;
+    if (first.empty()) first = binary.pointer;
+  }
+  return all;
+}
+
+// The programs behind a caller are known by the kernel's paths alone.
+void warn_of_ancestors(Mentioned& one) {
+  ProgramReport& report = one.report;
+  if (!one.with_descendants.empty())
+    report.warnings.push_back(
+        fmt::format("with descendants ({}) it gives all that it starts the same access: hooks, "
+                    "pagers, helpers and shells too",
+                    one.with_descendants));
+  const std::string& starts = one.starter.empty() ? one.with_descendants : one.starter;
+  if (report.links.empty() || starts.empty()) return;
+  report.warnings.push_back(fmt::format(
+      "what starts others ({}) is compared with the kernel's paths, which have no links: write {}",
+      starts, report.resolves_to));
+}
 
 }  // namespace
 
@@ -238,28 +290,12 @@ bool matches_path(std::string_view pattern, std::string_view path) {
 
 std::vector<ProgramReport> look_at_programs(int root, std::span<const PolicyBinary> binaries,
                                             const std::optional<SandboxUser>& user) {
-  std::map<std::string, ProgramReport> reports;
-  std::map<std::string, std::string> with_descendants;  // by path, the first entry
-  for (const PolicyBinary& binary : binaries) {
-    if (!binary.path.starts_with('/')) continue;
-    ProgramReport& report = reports[binary.path];
-    if (report.entries++ == 0) {
-      report.path = binary.path;
-      report.first_entry = binary.pointer;
-    }
-    if (binary.descendants) with_descendants.emplace(binary.path, binary.pointer);
-  }
   Looker looker(root, user);
   std::vector<ProgramReport> list;
-  for (auto& [path, report] : reports) {
-    looker.look(report);
-    const auto descendants = with_descendants.find(path);
-    if (descendants != with_descendants.end())
-      report.warnings.push_back(
-          fmt::format("with descendants ({}) it gives all that it starts the same access: hooks, "
-                      "pagers, helpers and shells too",
-                      descendants->second));
-    list.push_back(std::move(report));
+  for (auto& [path, one] : all_mentioned(binaries)) {
+    looker.look(one.report, !one.binary.empty());
+    warn_of_ancestors(one);
+    list.push_back(std::move(one.report));
   }
   return list;
 }

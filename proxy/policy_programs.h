@@ -22,7 +22,7 @@ struct SandboxUser {
 // What a path or pattern that policies list is below a root directory.
 struct ProgramReport {
   std::string path;         // as the policy writes it
-  std::string first_entry;  // "network_policies/web/binaries/0"
+  std::string first_entry;  // "network_policies/web/binaries/0", or that and "/started_by"
   std::size_t entries = 0;  // how many list it
   std::string resolves_to;  // without links; empty where there is nothing, or it is a pattern
   std::vector<std::string> links;    // "/usr/bin/python3 -> python3.11"
@@ -30,7 +30,7 @@ struct ProgramReport {
   std::vector<std::string> warnings;
 };
 
-// One for each different path, in order. `root` is an open directory. May wait for a file system.
+// One for each different path of a binary or of those that start it, in order. `root` is an open directory. May wait for a file system.
 [[nodiscard]] std::vector<ProgramReport> look_at_programs(int root,
                                                           std::span<const PolicyBinary> binaries,
                                                           const std::optional<SandboxUser>& user);

@@ -29,7 +29,8 @@ constexpr std::string_view kQuery = R"({
   "known": [1 | data.egress.problems],
   "problems": [p | some p in data.egress.problems],
   "binaries": [{"pointer": concat("/", ["network_policies", name, "binaries", format_int(i, 10)]),
-      "path": object.get(b, "path", ""), "descendants": object.get(b, "descendants", false)} |
+      "path": object.get(b, "path", ""), "descendants": object.get(b, "descendants", false),
+      "started_by": [p | some p in object.get(b, "started_by", [])]} |
     some name, policy in data.network_policies
     some i, b in policy.binaries
     is_object(b)],
@@ -100,6 +101,11 @@ PolicyBinary binary_of(const Value& item) {
   binary.path = text_of(item, "path");
   const Value* const descendants = member(item, "descendants");
   binary.descendants = descendants != nullptr && descendants->IsTrue();
+  const Value* const starters = member(item, "started_by");
+  if (starters == nullptr || !starters->IsArray()) return binary;
+  for (const Value& starter : starters->GetArray())
+    if (starter.IsString())
+      binary.started_by.emplace_back(starter.GetString(), starter.GetStringLength());
   return binary;
 }
 

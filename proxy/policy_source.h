@@ -30,6 +30,7 @@ struct PolicyBinary {
   std::string pointer;  // "network_policies/web/binaries/0"
   std::string path;     // empty: it has none
   bool descendants = false;
+  std::vector<std::string> started_by{};
 };
 
 struct Evaluation {

@@ -115,6 +115,18 @@ class TestCheck:
         assert any("user 54321 may write to /usr/bin/curl" in w for w in told["/usr/bin/curl"]["warnings"])
         assert told["/opt/**/tool"]["warnings"] == ["matches no file here"]
 
+    def test_a_starter_by_another_name(self, policies, tmp_path):
+        root = tmp_path / "root"
+        (root / "usr/bin").mkdir(parents=True)
+        for name in ("curl", "bash"):
+            (root / "usr/bin" / name).write_bytes(b"\x7fELF")
+        (root / "bin").symlink_to("usr/bin")
+        text = GOOD.replace("{ path: /usr/bin/curl }", "{ path: /usr/bin/curl, started_by: [/bin/bash] }")
+        done = policy("check", policies(text), "--root", root)
+        assert done.returncode == 0, done
+        assert "/bin/bash is /usr/bin/bash (/bin -> usr/bin)  [network_policies/web/binaries/0/started_by]" in done.stdout
+        assert "compared with the kernel's paths, which have no links: write /usr/bin/bash" in done.stdout
+
     def test_a_root_that_is_none(self, policies):
         done = policy("check", policies(GOOD), "--root", "/no/such/root")
         assert (done.returncode, done.stdout) == (2, "")

@@ -34,7 +34,8 @@ TEST_CASE("what OPA evaluated is read, errors first") {
   const auto read = parse_evaluation(answer(R"({"known": [1], "index": [{"revision": "r", "n": 1}],
     "problems": [{"path": "a", "problem": "may be", "severity": "warning"},
                  {"path": "b", "problem": "is", "severity": "error"}],
-    "binaries": [{"pointer": "x", "path": "/usr/bin/git", "descendants": true}]})"));
+    "binaries": [{"pointer": "x", "path": "/usr/bin/git", "descendants": true,
+                  "started_by": ["/bin/sh", 1]}]})"));
   REQUIRE(read);
   REQUIRE(read->problems.size() == 2);
   CHECK(read->problems[0].path == "b");
@@ -42,6 +43,7 @@ TEST_CASE("what OPA evaluated is read, errors first") {
   CHECK(read->problems[1].severity == Severity::warning);
   REQUIRE(read->binaries.size() == 1);
   CHECK(read->binaries[0].descendants);
+  CHECK(read->binaries[0].started_by == std::vector<std::string>{"/bin/sh"});
   CHECK(read->index == R"({"revision":"r","n":1})");
   CHECK(read->revision == "r");
 }

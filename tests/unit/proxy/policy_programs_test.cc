@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -136,6 +137,32 @@ TEST_CASE("each path is looked at once") {
   CHECK(reports[1].entries == 2);
   CHECK(reports[1].first_entry == "a");
   CHECK(warns(reports[1], "with descendants (c)"));
+}
+
+TEST_CASE("those that start a caller are named as the kernel names them") {
+  Sandbox sandbox;
+  sandbox.make("usr/bin/bash", "x");
+  sandbox.binaries = {
+      {"a", "/usr/bin/curl", false, {"/bin/bash", "/usr/bin/bash", "/usr/bin/ba*", "/bin/ba*"}},
+      {"b", "/usr/bin/git", false, {"/usr/bin/nothing"}},
+      {"c", "/usr/bin/python3", true}};
+  std::map<std::string, ProgramReport> reports;
+  for (ProgramReport& report : sandbox.look()) reports[report.path] = report;
+  REQUIRE(reports.size() == 8);
+  CHECK(reports["/bin/bash"].first_entry == "a/started_by");
+  CHECK(reports["/bin/bash"].warnings ==
+        std::vector<std::string>{"what starts others (a/started_by) is compared with the kernel's "
+                                 "paths, which have no links: write /usr/bin/bash"});
+  // That it runs whatever it is told to doesn't matter here.
+  CHECK(reports["/usr/bin/bash"].warnings.empty());
+  CHECK(reports["/usr/bin/ba*"].matches == std::vector<std::string>{"/usr/bin/bash"});
+  CHECK(reports["/usr/bin/ba*"].warnings.empty());
+  CHECK(warns(reports["/bin/ba*"], "/bin is reached by a link"));
+  CHECK(warns(reports["/usr/bin/nothing"], "no such program"));
+  CHECK(warns(reports["/usr/bin/python3"], "what starts others (c) is compared"));
+  CHECK(warns(reports["/usr/bin/python3"], "write /usr/bin/python3.11"));
+  // As a caller it has its names.
+  CHECK_FALSE(warns(sandbox.look("/usr/bin/python3"), "what starts others"));
 }
 
 TEST_CASE("stars in patterns of paths") {
