@@ -2,7 +2,9 @@
 # so that the many test programs are linked as ever, and fast.
 add_library(warder_lto_objects INTERFACE)
 add_library(warder_lto INTERFACE)
-if(WARDER_LTO)
+if(WARDER_LTO AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  message(STATUS "WARDER_LTO is for GCC: not with ${CMAKE_CXX_COMPILER_ID}, whose objects would hold no machine code")
+elseif(WARDER_LTO)
   target_compile_options(warder_lto_objects INTERFACE -flto=auto -ffat-lto-objects)
   target_link_options(warder_lto INTERFACE -flto=auto)
   # Unless told so the linker optimises whatever objects let it. Before the option above in every command.
