@@ -79,6 +79,7 @@ def test_another_resolv_conf_takes_effect(make_warder, world, dns, other_dns, et
     first = len(dns.asked())
     assert asked_of(other_dns, world, warder)
     assert len(dns.asked()) == first
+    eventually(lambda: news(warder), "the change is told")
     assert [r["servers"] for r in news(warder)] == ["127.0.0.2:53"]
     change(etc, FIRST)
     eventually(lambda: asked_of(dns, world, warder), "the first server is asked again")
@@ -101,6 +102,7 @@ def test_a_resolv_conf_that_is_no_good(make_warder, world, dns, other_dns, etc):
     by_rename(etc, SECOND)
     # Ten in a row: by both workers.
     eventually(lambda: all([asked_of(other_dns, world, warder) for _ in range(10)]), "the second server is asked")
+    eventually(lambda: len(news(warder)) >= 3, "the change is told")
     assert [(r["level"], r["servers"], r.get("detail")) for r in news(warder)] == [
         ("warn", "127.0.0.1:53", "not_found: /etc/resolv.conf names no server"),
         ("warn", "127.0.0.1:53", "not_found: /etc/resolv.conf (No such file or directory)"),

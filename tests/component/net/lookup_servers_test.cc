@@ -309,16 +309,22 @@ TEST_CASE_METHOD(DnsChannelFixture, "A DNS channel asks each server twice within
   write_anew(std::string(kFirst) + kSecond);
   server.silent = second.silent = {"silent.test"};
   const auto channel = make();
-  std::optional<Errc> failed;
-  const auto begun = std::chrono::steady_clock::now();
-  channel->ask("silent.test",
-               [&](const Result<DnsAnswer>& answer) { failed = answer.error().code; });
-  REQUIRE(run_until([&] { return failed.has_value(); }));
-  // Nine tenths of it; nearly twice as long if each server had the time of an only one.
-  CHECK(std::chrono::steady_clock::now() - begun < milliseconds(1600));
-  CHECK(failed == Errc::timed_out);
+  // Nine tenths of it; nearly twice as long if each server had the time of an only one. A machine
+  // that stands still meanwhile has it ask again.
+  int asked = 0;
+  bool in_time = false;
+  for (; asked < 5 && !in_time; ++asked) {
+    std::optional<Errc> failed;
+    const auto begun = std::chrono::steady_clock::now();
+    channel->ask("silent.test",
+                 [&](const Result<DnsAnswer>& answer) { failed = answer.error().code; });
+    REQUIRE(run_until([&] { return failed.has_value(); }));
+    in_time = std::chrono::steady_clock::now() - begun < milliseconds(1600);
+    CHECK(failed == Errc::timed_out);
+  }
+  CHECK(in_time);
   for (const testing::DnsServer* one : {&server, &second}) {
-    CHECK(std::count(one->asked.begin(), one->asked.end(), "A silent.test") == 2);
+    CHECK(std::count(one->asked.begin(), one->asked.end(), "A silent.test") == 2 * asked);
   }
 }
 
