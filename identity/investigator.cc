@@ -64,7 +64,7 @@ bool same_process(const KernelTask& a, const KernelTask& b) {
 // One connection and what is known of it so far.
 struct ProcInvestigator::Case {
   const Connection* connection = nullptr;
-  bool confirms = false;  // what was verified before: whoever compares with it needs nothing again
+  bool confirms = false;
   Sighting sighting;
   SocketVerdict verdict;
   struct Found {
@@ -139,7 +139,7 @@ bool ProcInvestigator::look_together(std::span<const Target> targets,
   std::vector<Case*> pointers;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     cases[i].connection = &targets[i].connection;
-    cases[i].confirms = targets[i].before != nullptr;
+    cases[i].confirms = targets[i].confirms;
     pointers.push_back(&cases[i]);
   }
   {
@@ -151,9 +151,7 @@ bool ProcInvestigator::look_together(std::span<const Target> targets,
     if (cases[i].reason) continue;
     const Effort::AtOnce at_once(*effort_);
     Identity identity = conclude(cases[i]);
-    if (effort_->gave_up()) continue;
-    if (targets[i].before != nullptr && difference(*targets[i].before, identity)) continue;
-    identities[i] = std::move(identity);
+    if (!effort_->gave_up()) identities[i] = std::move(identity);
   }
   return true;
 }

@@ -20,8 +20,9 @@ namespace warder::identity {
 // What a look at once is for.
 struct Target {
   Connection connection;
-  // A confirmation: what was found of it before, by a look that was complete. Outlives the look.
-  const Identity* before = nullptr;
+  // What it comes to is compared with what a former look came to, which was verified: each thing is
+  // read once, as the former look is the other time.
+  bool confirms = false;
 };
 
 // Looks for the owners of many connections in one go, reading what it can for all of them at once.
@@ -33,8 +34,7 @@ class Investigator {
   [[nodiscard]] virtual std::vector<Identity> look(std::span<const Connection> connections) = 0;
   // For each connection what look() would answer, where a bounded number of questions to the
   // kernel, none of which waits for anybody, is enough for it: some 10 us. nullopt where more is
-  // needed, where there is no owner to tell of, and where a confirmation finds a difference(). Any
-  // thread.
+  // needed, and where there is no owner to tell of. Any thread.
   [[nodiscard]] virtual std::vector<std::optional<Identity>> look_at_once(
       std::span<const Target> targets);
 };
@@ -48,8 +48,7 @@ class Rights {
 
 // Socket, then its holders, then what they are; then all of it again, because each may change while
 // the next is read. What changed is looked at once more from the beginning, and then given up. A
-// confirmation at once is itself the second time, for what is known from before: each of it is read
-// once, and where anything is different, that counts for nothing and look() is to tell.
+// confirmation at once is itself the second time.
 class ProcInvestigator final : public Investigator {
  public:
   // All outlive this. `effort` is the others' too; without one nothing is looked at at once.

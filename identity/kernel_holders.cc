@@ -172,6 +172,8 @@ void KernelHolders::settle_at_connector(pid_t pid, std::vector<Count*> open) {
     std::optional<Accepted> accepted;
     std::erase_if(open, [&](Count* count) {
       ReferenceAccount& now = accounts[count->socket.inode];
+      // Counted at several instants, it has to be counted again after a pause.
+      if (now.complete() && !now.one_instant() && !may_wait(effort_)) return true;
       const bool repeated = count->last && *count->last == now;
       if (settled(now, repeated) && !now.unnamed()) {
         write_down(now, count->who);

@@ -282,7 +282,7 @@ std::unique_ptr<Lookup> QueuedResolver::confirm(const Connection& connection,
                                                 const Identity& before, net::Loop& loop,
                                                 ConfirmCallback callback) {
   // What starts now begins after this call: waiting lookups are only ever taken by a new walk.
-  return look_for({connection, &before}, loop,
+  return look_for({connection, true}, loop,
                   [&before, callback = std::move(callback)](const Identity& now) {
                     callback(difference(before, now));
                   });

@@ -67,7 +67,7 @@ class QuickInvestigator final : public Investigator {
     std::vector<std::optional<Identity>> identities(targets.size());
     for (std::size_t i = 0; i < targets.size(); ++i) {
       const std::uint16_t port = targets[i].connection.client.port;
-      if (targets[i].before != nullptr) compared_with.push_back(targets[i].before);
+      if (targets[i].confirms) ++confirmations;
       if (port % 2 != 0) continue;
       Identity& identity = identities[i].emplace();
       identity.grade = Grade::exact;
@@ -79,7 +79,7 @@ class QuickInvestigator final : public Investigator {
   std::thread::id asked_by;
   milliseconds takes{0};
   std::vector<std::size_t> at_once;  // how many each time
-  std::vector<const Identity*> compared_with;
+  int confirmations = 0;
 
  private:
   GatedInvestigator slow_;
@@ -246,7 +246,7 @@ TEST_CASE_METHOD(QueueTest, "a confirmation at once", "[identity]") {
   const auto same = confirm(2), other = confirm(4), first = start(6);
   CHECK(changes.empty());
   run_turns(1);
-  CHECK(quick.compared_with == std::vector<const Identity*>{&before, &before});
+  CHECK(quick.confirmations == 2);
   REQUIRE(changes.size() == 2);
   CHECK_FALSE(changes[0]);
   REQUIRE(changes[1]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -118,14 +119,21 @@ struct InvestigatedHost : SocketFinder, HolderFinder, ProcessFacts, Rights {
     }));
     return investigator.look({&connection, 1}).front();
   }
-  std::optional<Identity> look_at_once(const Identity* before = nullptr) {
+  std::optional<Identity> look_at_once() { return look_at_once(Target{}); }
+  std::optional<Identity> confirm_at_once() { return look_at_once(Target{{}, true}); }
+  std::optional<Identity> look_at_once(const Target& target) {
     ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
-    const Target target{{}, before};
     return std::move(investigator.look_at_once({&target, 1}).front());
   }
-  std::vector<std::optional<Identity>> look_at_once(std::vector<std::uint16_t> ports) {
+  // `confirmed`: those of them that are looked at a second time.
+  std::vector<std::optional<Identity>> look_at_once(
+      const std::vector<std::uint16_t>& ports, const std::vector<std::uint16_t>& confirmed = {}) {
     std::vector<Target> targets(ports.size());
-    for (std::size_t i = 0; i < ports.size(); ++i) targets[i].connection.client.port = ports[i];
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      targets[i].connection.client.port = ports[i];
+      targets[i].confirms =
+          std::find(confirmed.begin(), confirmed.end(), ports[i]) != confirmed.end();
+    }
     ProcInvestigator investigator(*this, *this, *this, *this, {}, &effort);
     return investigator.look_at_once(targets);
   }

@@ -65,7 +65,7 @@ TEST_CASE("at once: a confirmation reads each thing once", "[identity]") {
   int looked_again = 0;
   host.on_vitals = [&](int) { ++looked_again; };
   SECTION("all as before") {
-    const auto now = host.look_at_once(&before);
+    const auto now = host.confirm_at_once();
     REQUIRE(now);
     CHECK_FALSE(difference(before, *now));
     CHECK(host.searches == 1);
@@ -77,34 +77,38 @@ TEST_CASE("at once: a confirmation reads each thing once", "[identity]") {
     CHECK(host.searches == 3);
     CHECK(looked_again == 1);
   }
+  const auto differs = [&](const Identity& then) {
+    const auto now = host.confirm_at_once();
+    return now && difference(then, *now).has_value();
+  };
   SECTION("another socket") {
     host.inodes = {4712};
     host.add(7, "/usr/bin/curl", 1, 4712);
     host.prove(7, 4712);
-    CHECK_FALSE(host.look_at_once(&before));
+    CHECK(differs(before));
   }
   SECTION("another image") {
     host.processes[7].image.inode = 2;
-    CHECK_FALSE(host.look_at_once(&before));
+    CHECK(differs(before));
   }
   SECTION("the same image once more, after an execve") {
     host.processes[7].executions = 3;
     Identity then = before;
     then.processes[0].executions = 2;
-    CHECK_FALSE(host.look_at_once(&then));
+    CHECK(differs(then));
   }
   SECTION("one more holder") {
     host.add(8, "/usr/bin/curl", 1);
     host.prove(7);
-    CHECK_FALSE(host.look_at_once(&before));
-  }
-  SECTION("no holder") {
-    host.holders.clear();
-    CHECK_FALSE(host.look_at_once(&before));
+    CHECK(differs(before));
   }
   SECTION("less is proven") {
     host.kernel[4711].proof = SocketHolders::Proof::hidden;
-    CHECK_FALSE(host.look_at_once(&before));
+    CHECK(differs(before));
+  }
+  SECTION("no holder") {
+    host.holders.clear();
+    CHECK_FALSE(host.confirm_at_once());
   }
 }
 
@@ -127,6 +131,13 @@ TEST_CASE("at once: many together, each by itself where one needs more", "[ident
     CHECK(found[2]->processes.front().path == "/usr/bin/ssh");
     CHECK(host.walks == 1);
     CHECK(host.reads == 2);
+  }
+  SECTION("those that are confirmed once, the others twice all the same") {
+    host.on_vitals = [&](int) { host.processes[8].image.inode = 9; };
+    const auto found = host.look_at_once({5, 7, 6}, {5, 6});
+    CHECK(found[0]);
+    CHECK_FALSE(found[1]);
+    CHECK(found[2]);
   }
   SECTION("but not what it was before an execve") {
     host.holders[2].front().kernel->task.executions = 2;

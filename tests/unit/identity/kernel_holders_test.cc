@@ -153,6 +153,12 @@ TEST_CASE("at once: one process is looked at, nobody waits and nothing is walked
     kernel.references[kSocket.inode] = 2;
     CHECK(holders.find({&kSocket, 1}).by_inode.empty());
   }
+  SECTION("two descriptors, which no single instant shows") {
+    kernel.add(7, 4);
+    kernel.references[kSocket.inode] = 2;
+    CHECK(holders.find({&kSocket, 1}).by_inode.empty());
+    CHECK(kernel.passes == 3);
+  }
   SECTION("no record of who connected") {
     kernel.connectors.clear();
     CHECK(holders.find({&kSocket, 1}).by_inode.empty());
