@@ -30,7 +30,8 @@ struct ProgramReport {
   std::vector<std::string> warnings;
 };
 
-// One for each different path of a binary or of those that start it, in order. `root` is an open directory. May wait for a file system.
+// One for each different path of a binary or of those that start it, in order. `root` is an open
+// directory. May wait for a file system.
 [[nodiscard]] std::vector<ProgramReport> look_at_programs(int root,
                                                           std::span<const PolicyBinary> binaries,
                                                           const std::optional<SandboxUser>& user);
