@@ -9,4 +9,7 @@ elseif(WARDER_LTO)
   target_link_options(warder_lto INTERFACE -flto=auto)
   # Unless told so the linker optimises whatever objects let it. Before the option above in every command.
   add_link_options(-fno-lto)
+  # GCC's plugin, which ar and ranlib load by themselves, lists what the optimised form defines; some of that is not in the machine
+  # code (inline functions), and whoever is linked from that would have an object loaded a second time for it.
+  set(CMAKE_CXX_ARCHIVE_FINISH "<CMAKE_RANLIB> --plugin /dev/null <TARGET>")
 endif()
