@@ -57,7 +57,9 @@ std::vector<Check> Readiness::checks() const {
   const auto pending = [](const char* name, bool required) {
     return Check{name, false, required, "not checked yet"};
   };
+  const bool open = gate_.is_open();
   return {
+      Check{"gate", open, true, open ? "requests are decided" : "no request is decided yet"},
       Check{"listening", listening_, true, listening_ ? "accepting connections" : "not accepting"},
       opa_check_.value_or(pending("opa", true)),
       log_check_.value_or(pending("decision_log", false)),

@@ -119,6 +119,7 @@ TEST_CASE_METHOD(ReadinessTest, "The gate opens once OPA has answered and is hea
 
 TEST_CASE_METHOD(ReadinessTest, "The gate waits for the paths that the policy mentions") {
   names = {"policy_names", false, true, "not read yet"};
+  readiness.set_listening(true);
   readiness.start();
   resolver.first.answer(owned_by(::getpid()));
   answer_probe(deny_decision());
@@ -128,9 +129,13 @@ TEST_CASE_METHOD(ReadinessTest, "The gate waits for the paths that the policy me
         std::pair<std::string, std::string>("policy_names", "not read yet"));
   SECTION("until they are read") {
     names.ok = true;
+    // Whoever waits for it to be ready has no request refused.
+    CHECK_FALSE(ready());
+    CHECK_FALSE(check("gate").ok);
     REQUIRE(run_until([this] { return opa.calls.open() == 1; }));
     answer_probe(deny_decision());
     REQUIRE(gate.is_open());
+    CHECK(ready());
     CHECK(told("gate_open")->level == proxy::LogLevel::info);
   }
   SECTION("for so long and no longer, counted from when OPA first answers") {

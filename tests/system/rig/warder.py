@@ -100,7 +100,7 @@ class Warder:
                 # Another level or format doesn't say so.
                 eventually(self._answers, "it answers /healthz")
                 if awaits_opa:
-                    eventually(lambda: "OPA answered" in self.get("/readyz")[1], "OPA answered")
+                    eventually(lambda: "requests are decided" in self.get("/readyz")[1], "requests are decided")
         except AssertionError as problem:
             self.kill()
             raise AssertionError(f"{problem}; standard error: {self.errors()}") from None
