@@ -141,9 +141,11 @@ int main(int argc, char** argv) {
     const bool last = i + 1 == arguments.size();
     if (arguments[i] == "--quick") {
       options.quick = true;
-    } else if (arguments[i] == "--only" && !last) {
+    } else if (arguments[i] == "--only" && !last &&
+               (arguments[i + 1] == "none" || arguments[i + 1] == "example")) {
       options.only = arguments[++i];
-    } else if (arguments[i] == "--at-once" && !last) {
+    } else if (arguments[i] == "--at-once" && !last &&
+               (arguments[i + 1] == "1" || arguments[i + 1] == "32")) {
       options.at_once = arguments[++i];
     } else {
       fmt::print(stderr, "usage: bench_opa [--quick] [--only none|example] [--at-once 1|32]\n");
