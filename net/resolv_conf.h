@@ -22,8 +22,9 @@ struct ResolvConf {
 // server with a zone, which c-ares 1.18 can't ask.
 [[nodiscard]] ResolvConf parse_resolv_conf(std::string_view text);
 
-// Never waits. Errors: not_found for no file, or one that names no server; bad_config for what is
-// no regular file, or has more than 64 KiB; not_permitted, out_of_descriptors, system.
+// Waits for nobody but a file system. Errors: not_found for no file, or one that names no server;
+// bad_config for what is no regular file, or has more than 64 KiB; not_permitted,
+// out_of_descriptors, system.
 [[nodiscard]] Result<ResolvConf> read_resolv_conf(const std::string& path);
 
 // Of whom names are asked from now on.

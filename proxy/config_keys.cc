@@ -321,8 +321,7 @@ constexpr std::array kKeys{
     text_key<&C::dns, &C::Dns::server, read_dns_server>(
         "dns.server",
         "The only DNS server to ask, as `address:port`; empty: those of `/etc/resolv.conf`, which "
-        "is "
-        "read again when it has changed."),
+        "is read again when it has changed."),
     size_key<&C::dns, &C::Dns::cache_entries, 1, 1'048'576>(
         "dns.cache_entries", "Names whose addresses are kept, per worker."),
     duration_key<&C::dns, &C::Dns::max_ttl, kDay, 0>(
