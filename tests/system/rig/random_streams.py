@@ -1,7 +1,7 @@
 """Random streams of requests: well-formed ones of every kind, and what comes of them by a few changes."""
 
 _METHODS = ["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
-_PATHS = ["/", "/x", "/a/b;c?d=e", "/%41%2f..", "/a//b", "/a/../x", "/?q=http://z/", "/a?",
+_PATHS = ["/", "/x", "/a/b;c?d=e", "/%41%2f..", "/a//b", "/a/../x", "/?q=http://z/", "/a?", "/..", "/%2f..", "/%",
     "/~_-.!$&'()*+,;=:@"]
 _FIELDS = [
     "Connection: keep-alive", "Connection: x-a", "X-A: 1", "Accept: */*", "Cookie: a=b; c=d", "TE: trailers",
@@ -67,7 +67,7 @@ def _changed(random, stream):
         return stream[:at] + stream[max(0, at - random.randint(1, 40)) : at] + stream[at:]
     if what == 4:
         return stream.replace(b"\r\n", random.choice([b"\n", b"\r", b"\r\r\n"]), 1)
-    ends = [i + 2 for i in range(len(stream)) if stream.startswith(b"\r\n", i)]
+    ends = [0] + [i + 2 for i in range(len(stream)) if stream.startswith(b"\r\n", i)]
     at = random.choice(ends)
     return stream[:at] + random.choice(_NASTY) + stream[at:]
 
