@@ -1,6 +1,7 @@
 """Requests through the proxy as bytes, and the range of addresses where their origins are."""
 
 import contextlib
+import ipaddress
 import re
 import socket
 import threading
@@ -11,8 +12,8 @@ from .waiting import DEADLINE, eventually
 from .wire import Ended, NotHttp, Wire, read_answer_head, read_body
 
 # All of it is local to the origin's namespace, so that every run has an address of its own.
-RANGE = "11.21.0.0/16"
-NOBODY = "11.21.255.1"
+RANGE = ipaddress.ip_network("11.32.0.0/11")
+NOBODY = str(RANGE[-2])
 
 # What a proxy refuses by itself: its answer shows that the connection is still served.
 PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\n\r\n"
@@ -35,8 +36,9 @@ class Places:
         with self._lock:
             self._next += 1
             number = self._next
+        assert RANGE[number] < RANGE[-2], "no address is left"
         host = f"{label or f'r_{number:05}'}.{domain or self._domain}"
-        place = Place(self.origin, host, f"11.21.{number >> 8}.{number & 255}")
+        place = Place(self.origin, host, str(RANGE[number]))
         self._dns.zone[place.host] = [place.address]
         self._dns.zone["*." + place.host] = [NOBODY]
         self.origin.script(place.address, answers)
