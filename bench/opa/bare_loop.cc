@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 
 #include "loops.h"
 #include "net/socket.h"
@@ -85,6 +86,7 @@ Latencies run_bare(const Work& work) {
         continue;
       }
       took.push_back(Clock::now() - peer.begun);
+      if (work.pause.count() > 0) std::this_thread::sleep_for(work.pause);
       if (!send(peer, request)) return {};
     }
   }

@@ -2,6 +2,7 @@
 
 #include "loops.h"
 #include "net/loop.h"
+#include "net/timer.h"
 #include "opa-client/client.h"
 
 namespace warder::bench {
@@ -11,7 +12,7 @@ namespace {
 class Asker {
  public:
   Asker(net::Loop& loop, opa::Client& client, const Work& work, Latencies& took)
-      : loop_(loop), client_(client), work_(work), took_(took) {}
+      : loop_(loop), client_(client), work_(work), took_(took), pause_(loop, [this] { ask(); }) {}
 
   void ask() {
     begun_ = Clock::now();
@@ -26,6 +27,7 @@ class Asker {
     }
     took_.push_back(Clock::now() - begun_);
     if (took_.size() >= work_.exchanges) return loop_.stop();
+    if (work_.pause.count() > 0) return pause_.start(work_.pause);
     ask();
   }
 
@@ -33,6 +35,7 @@ class Asker {
   opa::Client& client_;
   const Work& work_;
   Latencies& took_;
+  net::Timer pause_;
   Clock::time_point begun_;
   std::unique_ptr<opa::Call> call_;
 };

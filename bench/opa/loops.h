@@ -19,6 +19,7 @@ struct Work {
   opa::Query query;
   std::size_t at_once = 1;
   std::size_t exchanges = 1000;
+  std::chrono::milliseconds pause{0};  // after each answer
 };
 
 // What can't be beaten: `at_once` blocking connections' worth of write, wait and read of known

@@ -1,7 +1,9 @@
 // What opa::Client adds to the time of a question: the same question to the same OPA over a unix
 // socket, by the client and by a bare loop, in turns; medians of the rounds.
 //
-// usage: bench_opa [--quick] [--only none|example] [--at-once 1|32]
+// usage: bench_opa [--quick] [--only none|example] [--load 1|32|paced]
+// 1, 32: so many questions at once, each followed by the next as soon as its answer is there
+// paced: one at once, a millisecond apart, as those of a gate with little to do
 // in the repository's root: it takes rego/egress and rego/example
 
 #include <fmt/format.h>
@@ -11,6 +13,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -64,14 +67,14 @@ struct Row {
     client.push_back(by_client);
     ratio.push_back(by_client / by_bare);
   }
-  void print(std::string_view what, std::size_t at_once, std::string_view quantile) const {
-    fmt::print("| {} | {} | {} | {:.0f} | {:.0f} | {:.2f} |\n", what, at_once, quantile,
-               median(bare), median(client), median(ratio));
+  void print(std::string_view what, std::string_view load, std::string_view quantile) const {
+    fmt::print("| {} | {} | {} | {:.0f} | {:.0f} | {:.2f} |\n", what, load, quantile, median(bare),
+               median(client), median(ratio));
     std::fflush(stdout);
   }
 };
 
-bool measure(std::string_view what, const Work& work) {
+bool measure(std::string_view what, std::string_view load, const Work& work) {
   Row p50;
   Row p99;
   for (int round = 0; round < kRounds; ++round) {
@@ -84,8 +87,8 @@ bool measure(std::string_view what, const Work& work) {
     p50.add(microseconds(bare, 0.5), microseconds(client, 0.5));
     p99.add(microseconds(bare, 0.99), microseconds(client, 0.99));
   }
-  p50.print(what, work.at_once, "p50");
-  p99.print(what, work.at_once, "p99");
+  p50.print(what, load, "p50");
+  p99.print(what, load, "p99");
   return true;
 }
 
@@ -98,18 +101,30 @@ struct Subject {
 
 struct Options {
   bool quick = false;
-  std::string_view only, at_once;  // empty: all
+  std::string_view only, load;  // empty: all
 };
+
+struct Load {
+  std::string_view name;
+  std::size_t at_once, exchanges;
+  std::chrono::milliseconds pause;
+};
+constexpr std::array<Load, 3> kLoads{{
+    {"1", 1, 5000, {}},
+    {"32", 32, 20000, {}},
+    {"paced", 1, 1000, std::chrono::milliseconds(1)},
+}};
+constexpr std::size_t kQuick = 25;  // by how much less
 
 bool measure(const Subject& subject, const Options& options, const std::string& directory) {
   if (!options.only.empty() && options.only != subject.name) return true;
   const OpaServer opa(subject.policies, directory);
   if (!opa.answers()) return false;
-  for (const std::size_t at_once : {std::size_t{1}, std::size_t{32}}) {
-    if (!options.at_once.empty() && options.at_once != std::to_string(at_once)) continue;
-    const std::size_t exchanges =
-        std::size_t{options.quick ? 200U : 5000U} * (at_once == 1 ? 1U : 4U);
-    if (!measure(subject.what, {opa.socket(), question(), at_once, exchanges})) return false;
+  for (const Load& load : kLoads) {
+    if (!options.load.empty() && options.load != load.name) continue;
+    const std::size_t exchanges = load.exchanges / (options.quick ? kQuick : 1);
+    const Work work{opa.socket(), question(), load.at_once, exchanges, load.pause};
+    if (!measure(subject.what, load.name, work)) return false;
   }
   return true;
 }
@@ -117,7 +132,7 @@ bool measure(const Subject& subject, const Options& options, const std::string& 
 int run(const Options& options) {
   std::string directory = "/tmp/bench-opa-XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr) return 1;
-  fmt::print("| policies | at once | | bare loop, µs | client, µs | median of the ratios |\n");
+  fmt::print("| policies | load | | bare loop, µs | client, µs | median of the ratios |\n");
   fmt::print("|---|---|---|---|---|---|\n");
   const std::array<Subject, 2> subjects{{
       {"none", "none, denied", {"rego/egress"}},
@@ -131,26 +146,39 @@ int run(const Options& options) {
   return good ? 0 : 1;
 }
 
+bool is_load(std::string_view name) {
+  return std::any_of(kLoads.begin(), kLoads.end(),
+                     [&](const Load& load) { return load.name == name; });
+}
+
+std::optional<Options> parse(const std::vector<std::string_view>& arguments) {
+  Options options;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view value = i + 1 < arguments.size() ? arguments[i + 1] : "";
+    if (arguments[i] == "--quick") {
+      options.quick = true;
+      continue;
+    }
+    if (arguments[i] == "--only" && (value == "none" || value == "example")) {
+      options.only = value;
+    } else if (arguments[i] == "--load" && is_load(value)) {
+      options.load = value;
+    } else {
+      return std::nullopt;
+    }
+    ++i;
+  }
+  return options;
+}
+
 }  // namespace
 }  // namespace warder::bench
 
 int main(int argc, char** argv) {
-  warder::bench::Options options;
-  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const bool last = i + 1 == arguments.size();
-    if (arguments[i] == "--quick") {
-      options.quick = true;
-    } else if (arguments[i] == "--only" && !last &&
-               (arguments[i + 1] == "none" || arguments[i + 1] == "example")) {
-      options.only = arguments[++i];
-    } else if (arguments[i] == "--at-once" && !last &&
-               (arguments[i + 1] == "1" || arguments[i + 1] == "32")) {
-      options.at_once = arguments[++i];
-    } else {
-      fmt::print(stderr, "usage: bench_opa [--quick] [--only none|example] [--at-once 1|32]\n");
-      return EXIT_FAILURE;
-    }
+  const auto options = warder::bench::parse({argv + 1, argv + argc});
+  if (!options) {
+    fmt::print(stderr, "usage: bench_opa [--quick] [--only none|example] [--load 1|32|paced]\n");
+    return EXIT_FAILURE;
   }
-  return warder::bench::run(options);
+  return warder::bench::run(*options);
 }
