@@ -27,9 +27,10 @@ struct RepeatedDenial {
 };
 
 // Sums up refusals with the same binary, host, port and code (those for being denied too often
-// whatever the host and the port): of each kind the first few in a
-// window are told one by one, the rest as one count when the window ends. The table is bounded;
-// when it is full, refusals of further kinds are all told one by one. Not thread-safe.
+// whatever the host and the port): of each kind the first few in a window are told one by one, the
+// rest as one count when the window ends. Revocations of open tunnels are all told one by one. The
+// table is bounded; when it is full, refusals of further kinds are all told one by one. Not
+// thread-safe.
 class DenialSummary {
  public:
   using Clock = std::chrono::steady_clock;
@@ -38,7 +39,8 @@ class DenialSummary {
   static constexpr std::chrono::seconds kWindow{10};
   static constexpr std::size_t kMaxKinds = 1024;
 
-  // Whether `record` is to be told by itself; otherwise it has been counted. Allows always are.
+  // Whether `record` is to be told by itself; otherwise it has been counted. Allows and
+  // revocations always are.
   [[nodiscard]] bool admit(const DecisionRecord& record, Clock::time_point now);
   // The counts of windows that have ended, of which there are none afterwards.
   [[nodiscard]] std::vector<RepeatedDenial> expire(Clock::time_point now);

@@ -35,7 +35,7 @@ struct RecordWriterOptions {
 // Writes records as lines, on a thread of its own: write() copies, stamps and returns, whatever
 // state the reader of the output is in. Each record gets its sequence number when it is submitted,
 // so a gap is a loss; the number lost is also told in a record of its own, `dropped`, as soon as
-// there is room. Repeated refusals are summed up (DenialSummary).
+// there is room. Repeated refusals are summed up, but for revocations (DenialSummary).
 class RecordWriter final : public RecordSink {
  public:
   // Errors: from the system, when there is no descriptor to be had.

@@ -1,6 +1,7 @@
 """Open tunnels are decided again: one whose destination is revoked closes, the others don't notice."""
 
 import copy
+import subprocess
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from conftest import ECHO
 from rig.client import RawClient
 from rig.opa import Opa
 from rig.waiting import DEADLINE
+from rig.warder import PROGRAM
 
 TUNNELS = 200
 KEPT, REVOKED = "v4.test", "revoked.v4.test"
@@ -86,6 +88,36 @@ def test_a_revoked_destination(make_warder, world, origins, dns, policies, way):
             tunnel.client.close()
     finally:
         opa.close()
+
+
+def test_many_tunnels_of_one_program_are_revoked_at_once(make_warder, world, origins, dns, policies, tmp_path):
+    """Each has a record, though they are as like as denials can be, and both logs agree."""
+    opa = Opa(world, policies, name="revoking", revision="one", bundle=True)
+    try:
+        warder = make_warder(opa.url)
+        tunnels = [Tunnel(world, warder, REVOKED) for _ in range(20)]
+        opened = {tunnel.reply.request_id for tunnel in tunnels}
+        opa.set_policies(without(policies, "*.v4.test"), "two")
+        for request_id in opened:
+            assert warder.tunnel(request_id)["close_reason"] == "revoked"
+        for tunnel in tunnels:
+            tunnel.client.close()
+        warder.stop()
+    finally:
+        opa.close()
+    opa.log.join()
+    revoked = [r for r in warder.records.since() if r.get("code") == "revoked"]
+    assert {r["event"] for r in revoked} == {"decision"}
+    assert sorted(r["request_id"] for r in revoked) == sorted(opened)
+
+    logs = tmp_path / "opa.log", tmp_path / "warder.log"
+    for path, lines in zip(logs, (opa.log, warder.records), strict=True):
+        path.write_bytes(b"".join(lines.raw))
+    compared = subprocess.run(
+        [PROGRAM, "decisions", "compare", "--records", logs[1], logs[0]],
+        capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )
+    assert compared.returncode == 0, compared.stderr
 
 
 def test_open_tunnels_outlive_opa(make_warder, world, origins, dns, extra_opa):

@@ -214,6 +214,22 @@ TEST_CASE("a flood of one refusal becomes a few records and a count") {
   check_rising(seen);
 }
 
+TEST_CASE("each tunnel of many that are revoked at once has its record") {
+  Pipe pipe = socket_pair();
+  auto writer = make_writer({.fd = pipe.writer.get(), .on_drop = {}});
+  DecisionRecord revoked;
+  revoked.verdict = Verdict::deny;
+  revoked.code = "revoked";
+  std::string text;
+  std::thread reader([&] { text = read_all(pipe.reader.get()); });
+  for (int i = 0; i < 200; ++i) writer->write(revoked);
+  writer->shutdown();
+  writer.reset();
+  pipe.writer.reset();
+  reader.join();
+  CHECK(parse(text).events == std::vector<std::string>(200, "decision"));
+}
+
 TEST_CASE("many threads write at once") {
   Pipe pipe = small_pipe();
   auto writer = make_writer({.fd = pipe.writer.get(), .on_drop = {}});

@@ -57,6 +57,12 @@ TEST_CASE("binary, host, port and code each make another kind") {
   CHECK(summary.admit(other, kStart));
 }
 
+TEST_CASE("revocations are always told") {
+  DenialSummary summary;
+  for (int i = 0; i < 200; ++i) CHECK(summary.admit(refusal("a", "revoked"), kStart));
+  CHECK(summary.flush(kStart).empty());
+}
+
 TEST_CASE("allows are always told") {
   DenialSummary summary;
   DecisionRecord allowed = refusal("a");
