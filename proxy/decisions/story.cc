@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <unordered_set>
 
 #include "opa-client/json.h"
 #include "proxy/decisions/event.h"
@@ -58,6 +59,39 @@ std::string joined(std::string left, std::string_view between, const std::string
   return right.empty() ? left : left.append(between).append(right);
 }
 
+// What either log has of a caller, shown.
+struct Caller {
+  std::string binary, grade, assurance, causes, reason, detail, ancestors, sha256;
+};
+
+Caller caller_of_event(const Value* input) {
+  const Value* identity = member(input, "identity");
+  return {shown(input, "binary"),    shown(identity, "grade"),  shown(identity, "assurance"),
+          shown(identity, "causes"), shown(identity, "reason"), shown(identity, "detail"),
+          shown(input, "ancestors"), shown(input, "sha256")};
+}
+
+Caller caller_of_record(const Value& record) {
+  return {shown(&record, "binary"),
+          shown(&record, "grade"),
+          shown(&record, "assurance"),
+          shown(&record, "causes"),
+          shown(&record, "identity_reason"),
+          shown(&record, "identity_detail"),
+          {},
+          shown(&record, "sha256")};
+}
+
+std::string destination(const Value* input) {
+  std::string host = shown(input, "host");
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return joined(host, ":", shown(input, "port"));
+}
+
+std::string outcome_of(bool allowed, bool audit) {
+  return !allowed ? "deny" : audit ? "allow, but only because it is audited" : "allow";
+}
+
 class Story {
  public:
   explicit Story(bool brief) : brief_(brief) {}
@@ -75,15 +109,23 @@ class Story {
   }
   // Each part on a line of its own: a denial has a hint for every policy that came near.
   void why(std::string reason);
-  void caller(const Value* input);
+  void caller(const Caller& caller);
+  void found(const Value* identity);
   void process(const Value& process);
-  void processes(const Value* identity);
-  void via(const Value* identity);
-  void answer(const Value* result);
+  void carried(const Value* identity);
+  // Each entry of a list on a line of its own, as far as they are shown.
+  template <class Tell>
+  void each(const Value* list, Tell tell);
+  void asked(const std::string& method, const Value* input, const std::string& path);
+  void result(const Value& event);
   void origin(const Value& event);
+  void decision(const Value& record);
+  void evidence(const Value& record);
+  void closing(const Value& record);
 
   const bool brief_;
   std::string text_;
+  std::unordered_set<std::string> told_;  // ids of decisions
 };
 
 void Story::why(std::string reason) {
@@ -96,18 +138,45 @@ void Story::why(std::string reason) {
   }
 }
 
-void Story::caller(const Value* input) {
-  const Value* identity = member(input, "identity");
-  std::string who = shown(input, "binary");
-  if (who.empty()) who = "(no program that can be named)";
-  const std::string causes = shown(identity, "causes");
-  std::string known = joined(shown(identity, "grade"), ", ", shown(identity, "assurance"));
-  known = joined(known, ": ", causes);
+void Story::caller(const Caller& caller) {
+  std::string who = caller.binary.empty() ? "(no program that can be named)" : caller.binary;
+  const std::string known =
+      joined(joined(caller.grade, ", ", caller.assurance), ": ", caller.causes);
   if (!known.empty()) who += fmt::format(" ({})", known);
   line("caller", who);
-  line("unknown", joined(shown(identity, "reason"), ": ", shown(identity, "detail")));
-  line("started by", shown(input, "ancestors"));
-  if (!brief_) line("sha256", shown(input, "sha256"));
+  line("unknown", joined(caller.reason, ": ", caller.detail));
+  line("started by", caller.ancestors);
+  line("sha256", caller.sha256);
+}
+
+// Where, and how.
+void Story::found(const Value* identity) {
+  line("scope", joined(shown(identity, "scope"), ", by ", shown(identity, "method")));
+}
+
+template <class Tell>
+void Story::each(const Value* list, Tell tell) {
+  if (list == nullptr || !list->IsArray()) return;
+  std::size_t count = 0;
+  for (const Value& entry : list->GetArray()) {
+    if (++count > kMostListed) break;
+    tell(entry);
+  }
+  if (list->Size() > kMostListed) line("", fmt::format("{} more", list->Size() - kMostListed));
+}
+
+// Connections of whom: a record has paths.
+void Story::carried(const Value* identity) {
+  if (shown(identity, "relays") == "true") line("relays", "connections of other programs");
+  each(member(identity, "via"), [this](const Value& entry) {
+    line("carries", entry.IsString() ? shown(&entry)
+                                     : fmt::format("pid {} uid {}: {}", shown(&entry, "pid"),
+                                                   shown(&entry, "uid"), shown(&entry, "path")));
+  });
+}
+
+void Story::asked(const std::string& method, const Value* input, const std::string& path) {
+  line("asked for", joined(joined(method, " ", destination(input)), " ", path));
 }
 
 void Story::process(const Value& process) {
@@ -119,41 +188,11 @@ void Story::process(const Value& process) {
     if (set != nullptr && set->IsTrue()) what += fmt::format(", {}", flag);
   }
   line("process", what);
-  line("", joined("", "", shown(&process, "ancestors")).insert(0, "  started by "));
+  const std::string ancestors = shown(&process, "ancestors");
+  if (!ancestors.empty()) line("", "  started by " + ancestors);
   for (const char* key : {"container", "pod", "command_line", "sha256"}) {
     const std::string value = shown(&process, key);
     if (!value.empty()) line("", fmt::format("  {} {}", key, value));
-  }
-}
-
-void Story::processes(const Value* identity) {
-  const Value* list = member(identity, "processes");
-  if (list == nullptr || !list->IsArray()) return;
-  std::size_t count = 0;
-  for (const Value& entry : list->GetArray()) {
-    if (++count > kMostListed) break;
-    process(entry);
-  }
-  if (list->Size() > kMostListed) line("", fmt::format("{} more", list->Size() - kMostListed));
-}
-
-void Story::via(const Value* identity) {
-  const Value* list = member(identity, "via");
-  if (list == nullptr || !list->IsArray()) return;
-  std::size_t count = 0;
-  for (const Value& entry : list->GetArray()) {
-    if (++count > kMostListed) break;
-    line("carries", fmt::format("pid {} uid {}: {}", shown(&entry, "pid"), shown(&entry, "uid"),
-                                shown(&entry, "path")));
-  }
-}
-
-void Story::answer(const Value* result) {
-  line("policy", shown(result, "policy"));
-  if (brief_) return;
-  for (const char* key :
-       {"enforcement", "allowed_ips", "max_age", "sni", "read_only", "revision"}) {
-    line(key, shown(result, key));
   }
 }
 
@@ -172,73 +211,104 @@ void Story::origin(const Value& event) {
        joined(took("timer_server_handler_ns"), ", evaluation ", took("timer_rego_query_eval_ns")));
 }
 
-std::string destination(const Value* input) {
-  std::string host = shown(input, "host");
-  if (host.find(':') != std::string::npos) host = "[" + host + "]";
-  return joined(host, ":", shown(input, "port"));
+void Story::result(const Value& event) {
+  if (const Value* error = member(&event, "error")) {
+    line("outcome", "error");
+    return why(shown(error));
+  }
+  const Value* result = member(&event, "result");
+  if (result == nullptr) {
+    return line("outcome", "undefined: the policy has nothing to say at " + shown(&event, "path"));
+  }
+  const Value* allow = result->IsBool() ? result : member(result, "allow");
+  line("outcome",
+       outcome_of(allow != nullptr && allow->IsTrue(), shown(result, "would_deny") == "true"));
+  why(shown(result, "reason"));
+  for (const char* key :
+       {"policy", "enforcement", "allowed_ips", "max_age", "sni", "read_only", "revision"}) {
+    line(key, shown(result, key));
+  }
 }
 
 void Story::event(const Value& event) {
   paragraph();
   const Value* input = member(&event, "input");
   const Value* request = member(input, "request");
-  const Value* result = member(&event, "result");
-  line("decision", shown(&event, "decision_id"));
+  const Value* identity = member(input, "identity");
+  const std::string id = shown(&event, "decision_id");
+  told_.insert(id);
+  line("decision", id);
   line("request", shown(input, "request_id"));
   line("when", shown(&event, "timestamp"));
-  caller(input);
-  std::string asked = joined(shown(request, "method"), " ", destination(input));
-  if (shown(request, "kind") == "forward") asked += " " + shown(request, "path");
-  line("asked for", asked);
-  if (const Value* error = member(&event, "error")) {
-    line("outcome", "error");
-    why(shown(error));
-  } else if (result == nullptr) {
-    line("outcome", "undefined: the policy has nothing to say at " + shown(&event, "path"));
-  } else {
-    const Value* allow = result->IsBool() ? result : member(result, "allow");
-    const bool audit = shown(result, "would_deny") == "true";
-    const bool allowed = allow != nullptr && allow->IsTrue();
-    line("outcome", !allowed ? "deny" : audit ? "allow, but only because it is audited" : "allow");
-    why(shown(result, "reason"));
-    answer(result);
+  const Caller who = caller_of_event(input);
+  caller(who);
+  asked(shown(request, "method"), input,
+        shown(request, "kind") == "forward" ? shown(request, "path") : "");
+  result(event);
+  if (!brief_) found(identity);
+  // Where no one name covers them, they are who it was.
+  if (!brief_ || who.binary.empty()) {
+    each(member(identity, "processes"), [this](const Value& entry) { process(entry); });
   }
+  carried(identity);
   if (brief_) return;
-  const Value* identity = member(input, "identity");
-  line("scope", joined(shown(identity, "scope"), ", by ", shown(identity, "method")));
-  processes(identity);
-  via(identity);
   const Value* client = member(input, "client");
   line("client", joined(shown(client, "address"), " port ", shown(client, "port")));
   origin(event);
 }
 
-void Story::record(const Value& record) {
-  paragraph();
-  const std::string kind = shown(&record, "event");
-  line("record", joined(kind, " at ", shown(&record, "ts")));
-  if (kind == "decision") {
-    std::string answered = joined(shown(&record, "status"), " ", shown(&record, "code"));
-    if (shown(&record, "reused") == "true") {
-      answered += ", by the answer to an earlier question, " + shown(&record, "decision_id");
-    }
-    line("answered", answered);
-    line("request", shown(&record, "request_id"));
-    line("caller", joined(shown(&record, "binary"), " from ", shown(&record, "client")));
-    line("asked for", destination(&record));
-    why(shown(&record, "reason"));
-    if (!brief_) {
-      line("took", fmt::format("{} us to find the caller, {} us to ask OPA",
-                               shown(&record, "identity_us"), shown(&record, "opa_us")));
-    }
-    return;
-  }
+void Story::decision(const Value& record) {
+  const std::string id = shown(&record, "decision_id");
+  const bool reused = shown(&record, "reused") == "true";
+  std::string answered = joined(shown(&record, "status"), " ", shown(&record, "code"));
+  if (reused) answered += ", by the answer to an earlier question, " + id;
+  line("answered", answered);
+  if (!reused) line("decision", id);
+  line("request", shown(&record, "request_id"));
+  // Of what OPA's log has, too, the short form says once who and what.
+  const bool whole = !brief_ || reused || id.empty() || !told_.contains(id);
+  if (whole) caller(caller_of_record(record));
+  const bool connect = shown(&record, "kind") == "connect";
+  asked(connect ? "CONNECT" : shown(&record, "http_method"), &record, shown(&record, "path"));
+  const std::string verdict = shown(&record, "decision");
+  line("outcome", verdict == "allow" || verdict == "deny"
+                      ? outcome_of(verdict == "allow", shown(&record, "would_deny") == "true")
+                      : verdict);
+  why(shown(&record, "reason"));
+  line("policy", shown(&record, "policy"));
+  if (whole) evidence(record);
+  line("client", shown(&record, "client"));
+  if (brief_) return;
+  line("took", fmt::format("{} us to find the caller, {} us to ask OPA",
+                           shown(&record, "identity_us"), shown(&record, "opa_us")));
+}
+
+// What a record has of what an event says of each process.
+void Story::evidence(const Value& record) {
+  found(&record);
+  const std::string pid = shown(&record, "pid");
+  if (!pid.empty()) line("process", fmt::format("pid {} uid {}", pid, shown(&record, "uid")));
+  line("container", shown(&record, "container"));
+  line("connector", shown(&record, "connector"));
+  each(member(&record, "holders"), [this](const Value& path) { line("holder", shown(&path)); });
+  carried(&record);
+}
+
+void Story::closing(const Value& record) {
   line("closed by", joined(shown(&record, "closed_by"), ": ", shown(&record, "close_reason")));
   const std::string up = shown(&record, "bytes_up");
   if (!up.empty()) {
     line("carried", fmt::format("{} bytes to the origin, {} from it, in {} ms", up,
                                 shown(&record, "bytes_down"), shown(&record, "duration_ms")));
   }
+}
+
+void Story::record(const Value& record) {
+  paragraph();
+  const std::string kind = shown(&record, "event");
+  line("record", joined(kind, " at ", shown(&record, "ts")));
+  if (kind == "decision") return decision(record);
+  closing(record);
   if (kind == "repeated") {
     line("stands for", fmt::format("{} refusals within {} ms", shown(&record, "count"),
                                    shown(&record, "window_ms")));

@@ -224,6 +224,25 @@ def test_why(logs):
     assert re.search(rf"^why .*denied\.test:{ECHO}", shown.text, re.MULTILINE)
 
 
+TOLD_BY_BOTH = ("decision", "request", "caller", "sha256", "asked for", "outcome", "why", "policy", "scope")
+
+
+def titled(text):
+    """The lines of a story by their titles."""
+    return {line[:13].strip(): line[13:] for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("command", [["why"], ["decisions", "show"]])
+def test_a_decision_that_opas_log_lacks_is_told_the_same_from_warders_record(logs, command):
+    for reply in (logs.denied, logs.allowed):
+        of_opa = titled(says(*command, reply.decision_id, logs.opa).text)
+        of_warder = titled(says(*command, reply.decision_id, "--records", logs.records).text)
+        assert of_warder["process"].startswith("pid ")
+        for title in TOLD_BY_BOTH:
+            if title in of_opa:
+                assert of_warder.get(title) == of_opa[title], title
+
+
 def test_why_a_request_that_opa_was_never_asked_about(logs):
     shown = says("why", logs.malformed.request_id, "--records", logs.records, logs.opa)
     assert shown.code == 0

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/record.h"
+#include "proxy/record_format.h"
 #include "sample.h"
 
 namespace warder::decisions {
@@ -34,6 +36,119 @@ TEST_CASE("decisions: who, what and why") {
   CHECK(has(whole, "  container 4f5a0c1d2e3f4f5a0c1d2e3f\n"));
   CHECK(has(whole, "took         1.31 ms, evaluation 783.3 us\n"));
   CHECK(has(whole, "took         90 us to find the caller, 1500 us to ask OPA\n"));
+}
+
+TEST_CASE("decisions: the short form has the whole answer") {
+  std::string line = EventLine{.allow = "true",
+                               .policy = R"("web","enforcement":"audit","sni":"match")",
+                               .revision = R"("r7","allowed_ips":["10.0.0.0/8","192.0.2.1/32"])"}
+                         .text();
+  line.replace(line.find(R"("sha256":null)"), 13, R"("sha256":"0f1e")");
+  const std::string story = tell_story({line}, {}, true);
+  CHECK(has(story, "sha256       0f1e\n"));
+  CHECK(has(story,
+            "policy       web\n"
+            "enforcement  audit\n"
+            "allowed_ips  10.0.0.0/8, 192.0.2.1/32\n"
+            "sni          match\n"
+            "revision     r7\n"));
+}
+
+TEST_CASE("decisions: the short form names every process of a caller without a name") {
+  EventLine line;
+  line.binary = "null";
+  CHECK(has(tell_story({line.text()}, {}, true), "process      pid 469 uid 1000 gid 1000, "));
+}
+
+// As Warder writes it.
+std::string written(const proxy::DecisionRecord& record) {
+  return proxy::format({}, record, proxy::LogFormat::json);
+}
+
+proxy::DecisionRecord audited() {
+  proxy::DecisionRecord record;
+  record.subject.request_id = "0123456789abcdef0123456789abcdef";
+  record.subject.decision_id = "9fd2a94a-6a1e-4dbe-8b4c-10b5d4f4e7a5";
+  record.subject.host = "api.example.com";
+  record.subject.port = 443;
+  record.subject.binary = "/usr/bin/python3.11";
+  record.subject.pid = 469;
+  record.subject.uid = 1000;
+  record.verdict = proxy::Verdict::allow;
+  record.code = "allowed";
+  record.reason = "would be denied: no endpoint";
+  record.policy = "web";
+  record.would_deny = true;
+  record.scope = "pid:469";
+  record.method = "sock_diag";
+  record.grade = "exact";
+  record.assurance = "suspect";
+  record.causes = {"traced", "image_writable"};
+  record.sha256 = "0f1e";
+  record.container = "4f5a0c1d2e3f";
+  record.status = 200;
+  return record;
+}
+
+TEST_CASE("decisions: a decision that only Warder's record has, with all that it has") {
+  for (const bool brief : {false, true}) {
+    CAPTURE(brief);
+    const std::string story = tell_story({}, {written(audited())}, brief);
+    CHECK(has(story,
+              "answered     200 allowed\n"
+              "decision     9fd2a94a-6a1e-4dbe-8b4c-10b5d4f4e7a5\n"
+              "request      0123456789abcdef0123456789abcdef\n"
+              "caller       /usr/bin/python3.11 (exact, suspect: traced, image_writable)\n"
+              "sha256       0f1e\n"
+              "asked for    CONNECT api.example.com:443\n"
+              "outcome      allow, but only because it is audited\n"
+              "why          would be denied: no endpoint\n"
+              "policy       web\n"
+              "scope        pid:469, by sock_diag\n"
+              "process      pid 469 uid 1000\n"
+              "container    4f5a0c1d2e3f\n"));
+  }
+}
+
+TEST_CASE("decisions: a caller without a name that only Warder's record has") {
+  proxy::DecisionRecord record = audited();
+  record.subject.kind = proxy::Kind::forward;
+  record.subject.http_method = "POST";
+  record.subject.path = "/upload";
+  record.subject.binary.reset();
+  record.verdict = proxy::Verdict::deny;
+  record.would_deny = false;
+  record.grade = "ambiguous";
+  record.causes.clear();
+  record.identity_reason = "several_holders";
+  record.identity_detail = "pid:469 searched";
+  record.holders = {"/usr/bin/bash", "/tmp/\x1b[2J"};
+  record.connector = "/usr/bin/nc";
+  record.relays = true;
+  record.via = {"/usr/bin/ssh"};
+  for (const bool brief : {false, true}) {
+    CAPTURE(brief);
+    const std::string story = tell_story({}, {written(record)}, brief);
+    CHECK(has(story,
+              "caller       (no program that can be named) (ambiguous, suspect)\n"
+              "unknown      several_holders: pid:469 searched\n"));
+    CHECK(has(story, "asked for    POST api.example.com:443 /upload\noutcome      deny\n"));
+    CHECK(has(story,
+              "connector    /usr/bin/nc\n"
+              "holder       /usr/bin/bash\n"
+              "holder       /tmp/\\x1b[2J\n"
+              "relays       connections of other programs\n"
+              "carries      /usr/bin/ssh\n"));
+  }
+}
+
+TEST_CASE("decisions: the short form says once who it was") {
+  const std::string record = written(audited());
+  CHECK_FALSE(has(tell_story({EventLine().text()}, {record}, true), "container"));
+  CHECK(has(tell_story({EventLine().text()}, {record}, false), "container    4f5a0c1d2e3f\n"));
+  EventLine other;
+  other.decision_id = "00000000-0000-4000-8000-000000000000";
+  CHECK(has(tell_story({other.text()}, {record}, true), "container    4f5a0c1d2e3f\n"));
 }
 
 TEST_CASE("decisions: an answer that was given again") {
