@@ -108,7 +108,10 @@ std::optional<Error> read_texts(const Value& result, Decision& decision) {
   if (auto error = store(read_text(result, "reason"), decision.reason)) return error;
   if (auto error = store(read_text(result, "policy"), decision.policy)) return error;
   if (auto error = store(read_text(result, "enforcement"), decision.enforcement)) return error;
-  return store(read_text(result, "revision"), decision.revision);
+  if (auto error = store(read_text(result, "revision"), decision.revision)) return error;
+  // Two policies without a revision could not be told apart by it.
+  if (decision.revision && decision.revision->empty()) decision.revision.reset();
+  return std::nullopt;
 }
 
 std::optional<Error> read_terms(const Value& result, Decision& decision) {

@@ -26,9 +26,9 @@ struct Decision {
 
 // Strict: an object or a boolean under `result`, `allow` a JSON boolean that is there, no key twice
 // anywhere, known keys of the right type (unknown ones are ignored; null stands for an absent
-// text), UTF-8, nothing after the document, depth and lengths bounded. `decision_id` is printable
-// ASCII without blanks: it goes into headers. Errors: opa_not_json, opa_bad_answer, opa_too_large
-// (above 1 MiB); `detail` names the key or the byte.
+// text, "" for an absent `revision` too), UTF-8, nothing after the document, depth and lengths
+// bounded. `decision_id` is printable ASCII without blanks: it goes into headers. Errors:
+// opa_not_json, opa_bad_answer, opa_too_large (above 1 MiB); `detail` names the key or the byte.
 [[nodiscard]] Result<Decision> parse_answer(std::string_view body);
 
 // A document that was read.

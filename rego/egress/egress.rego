@@ -166,21 +166,57 @@ _audits(match) if {
 }
 
 # Which policies these are: their own word for it, or that of the bundles they came in, or what the
-# index was made from. What is no text is no revision.
-_revision := revision if {
-	revision := _short(data.revision)
-} else := revision if {
-	revision := _short(data.egress_index.declared)
+# index was made from.
+_revision := _short(data.revision) if {
+	_is_revision(data.revision)
+} else := _short(data.egress_index.declared) if {
+	_is_revision(data.egress_index.declared)
 } else := _short(concat(" ", _bundle_revisions)) if {
-	count(_bundle_revisions) > 0
+	_bundles_hold_all
 } else := revision if {
 	revision := _short(data.egress_index.revision)
 } else := null
 
-_bundle_revisions := sort({sprintf("%s=%s", [name, bundle.manifest.revision]) |
+_is_revision(text) if {
+	is_string(text)
+	text != ""
+}
+
+# A bundle holds what is below its roots, and "" is the root of everything.
+_bundle_roots := {name: object.get(bundle.manifest, "roots", [""]) |
 	some name, bundle in data.system.bundles
-	bundle.manifest.revision != ""
+	_is_revision(bundle.manifest.revision)
+}
+
+_bundle_revisions := sort({sprintf("%s=%s", [name, data.system.bundles[name].manifest.revision]) |
+	some name, roots in _bundle_roots
+	some root in roots
+	split(root, "/")[0] in {"", "egress", "egress_index", "network_policies"}
 })
+
+# The policies, or the index that counts in their place. What came by another way can change and the bundles'
+# revisions stay.
+_bundles_hold_all if {
+	some roots in _bundle_roots
+	some root in roots
+	root in {"", _policies_document}
+}
+
+# One bundle or more, each with some policies.
+_bundles_hold_all if {
+	not _has_index
+	held := {name |
+		some roots in _bundle_roots
+		some root in roots
+		["network_policies", name] = split(root, "/")
+	}
+	count(held) > 0
+	object.keys(data.network_policies) - held == set()
+}
+
+_policies_document := "egress_index" if {
+	_has_index
+} else := "network_policies"
 
 # Warder takes texts of up to 4096 bytes, and a character has up to four.
 _short(text) := substring(text, 0, 1000)

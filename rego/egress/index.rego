@@ -43,7 +43,7 @@ _by_host := object.union_n([_row(lower(match.endpoint.host), match) |
 _digest := crypto.sha256(json.marshal([_format, data.network_policies]))
 
 _declared := data.revision if {
-	is_string(data.revision)
+	_is_revision(data.revision)
 } else := null
 
 # Every endpoint that a question can be about.
@@ -91,6 +91,11 @@ problems contains problem if {
 problems contains problem if {
 	not _has_index
 	some problem in _found
+}
+
+# It holds beside an index too.
+problems contains problem if {
+	some problem in _wrong_revision
 }
 
 problems contains _error(["egress_index"], "it was built for another version of this package: build it again") if {

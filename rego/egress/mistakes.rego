@@ -169,9 +169,39 @@ _wrong_ports(ports) := {_mistake(["ports"], "ports is not a list of ports")} if 
 
 _wrong_rules(rules) := {_mistake(["rules"], "rules is not a list of rules")} if {
 	not _has_entries(rules)
-} else := {_mistake(["rules", i], sprintf("rules[%d] is not a rule", [i])) |
+} else := {mistake |
 	some i, rule in rules
 	not _is_rule(rule)
+	some mistake in _wrong_rule(i, rule)
+}
+
+# Some mistake whatever it is.
+_wrong_rule(i, rule) := {_mistake(["rules", i, key], sprintf("%s is not a key", [key])) | some key in unknown} if {
+	unknown := object.keys(rule) - {"allow", "deny"}
+	count(unknown) > 0
+} else := {_mistake(array.concat(["rules", i, verb], mistake.at), mistake.problem) |
+	some verb, limits in rule
+	some mistake in _wrong_limits(verb, limits)
+} if {
+	object.keys(rule) in {{"allow"}, {"deny"}}
+} else := {_mistake(["rules", i], sprintf("rules[%d] is not a rule", [i]))}
+
+_wrong_limits(verb, limits) := {_mistake([], sprintf("%s has neither method nor path", [verb]))} if {
+	not _has_keys(limits)
+} else := {mistake |
+	some key, value in limits
+	not _is_limit(key, value)
+	some mistake in _wrong_value(key, value, _limit_keys)
+}
+
+_has_keys(limits) if {
+	is_object(limits)
+	count(limits) > 0
+}
+
+_limit_keys := {
+	"method": "a method in capitals, or *",
+	"path": "a path in canonical form, or a pattern with * and **",
 }
 
 _has_entries(list) if {
@@ -219,14 +249,14 @@ _binary_mistakes(binary) := set() if {
 } else := {mistake |
 	some key, value in binary
 	not _is_binary_value(key, value)
-	some mistake in _wrong_of_binary(key, value)
+	some mistake in _wrong_value(key, value, _binary_keys)
 } | _wrong_program(binary)
 
-_wrong_of_binary(key, value) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, expected]))} if {
-	expected := _binary_keys[key]
+# `known` are the right keys, with what each of them has to be.
+_wrong_value(key, value, known) := {_mistake([key], sprintf("%s is %v, not %s", [key, value, expected]))} if {
+	expected := known[key]
 } else := {_unknown_key(key)}
 
-# With what each of them has to be.
 _binary_keys := {
 	"path": "an absolute path, or a pattern with * and **",
 	"sha256": "64 hexadecimal digits",

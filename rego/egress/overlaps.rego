@@ -7,6 +7,17 @@ _policies := data.network_policies if {
 
 _found := sort(_findings)
 
+# Without effect: decisions take it for none.
+_wrong_revision := {_error(["revision"], problem) |
+	revision := data.revision
+	not _is_revision(revision)
+	problem := {true: "revision is an empty text", false: sprintf("revision is %v, not a text", [revision])}[revision == ""]
+}
+
+_findings contains problem if {
+	some problem in _wrong_revision
+}
+
 _findings contains _warning(["network_policies"], "no network_policies are loaded") if not data.network_policies
 
 _findings contains _error(["network_policies"], "network_policies is not a mapping") if {

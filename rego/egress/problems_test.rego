@@ -305,8 +305,45 @@ test_the_revision_of_an_index if {
 	declared == "r-1"
 	loaded := egress.decision.revision with input as document with data.egress_index as named with data.revision as "r-2"
 	loaded == "r-2"
-	numbered := egress.index.declared with data.network_policies as {} with data.revision as 7
-	numbered == null
+	every other in [7, ""] {
+		declared_so := egress.index.declared with data.network_policies as {} with data.revision as other
+		declared_so == null
+	}
+	empty := egress.decision.revision with input as document with data.egress_index as object.union(index, {"declared": ""})
+	empty == index.revision
+}
+
+test_the_revision_of_an_index_beside_bundles if {
+	index := index_of({"p": right})
+	every row in [["egress_index", "b=1"], ["network_policies", index.revision], ["network_policies/p", index.revision], ["system", index.revision]] {
+		revision_of_test := egress.decision.revision with input as question("/usr/bin/curl", "a.example", 443)
+			with data.egress_index as index
+			with data.network_policies as {"p": right}
+			with data.system as {"bundles": {"b": {"manifest": {"revision": "1", "roots": [row[0]]}}}}
+		revision_of_test == row[1]
+	}
+}
+
+test_a_revision_that_is_none if {
+	index := index_of({"p": right})
+	every row in [
+		[20261128, "revision is 20261128, not a text"],
+		[null, "revision is null, not a text"],
+		[false, "revision is false, not a text"],
+		[["r"], `revision is ["r"], not a text`],
+		["", "revision is an empty text"],
+	] {
+		expected := {error("revision", row[1])}
+		written := egress.problems with data.network_policies as {"p": right} with data.revision as row[0]
+		written == expected
+		built := egress.index.problems with data.network_policies as {"p": right} with data.revision as row[0]
+		{problem | some problem in built} == expected
+		beside := egress.problems with data.egress_index as index with data.revision as row[0]
+		beside == expected
+		allowed(curl_at_a({"p": right})) with data.revision as row[0]
+	}
+	named := egress.problems with data.network_policies as {"p": right} with data.revision as "r-1"
+	named == set()
 }
 
 test_an_index_of_another_format if {

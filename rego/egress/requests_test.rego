@@ -335,14 +335,39 @@ test_what_is_written_wrong_opens_nothing if {
 
 test_a_rule_that_is_written_wrong_opens_nothing if {
 	right := {"allow": {"method": "*"}}
-	every rule in [
-		{}, [], null, "GET", {"allow": {}}, {"deny": {}}, {"deny": []}, {"deny": ["/a"]}, {"deny": "GET"},
-		{"permit": {"method": "GET"}}, {"allow": {"method": "GET"}, "deny": {"method": "PUT"}},
-		{"deny": {"methods": "GET"}}, {"deny": {"method": "GET", "host": "x"}}, {"deny": {"method": "delete"}},
-		{"deny": {"method": ["GET"]}}, {"deny": {"method": ""}}, {"deny": {"method": null}}, {"deny": {"method": "GET,PUT"}},
+	method := "method is %v, not a method in capitals, or *"
+	every row in [
+		[{}, "", "rules[1] is not a rule"],
+		[[], "", "rules[1] is not a rule"],
+		[[{"method": "GET"}], "", "rules[1] is not a rule"],
+		[null, "", "rules[1] is not a rule"],
+		["GET", "", "rules[1] is not a rule"],
+		[{"allow": {"method": "GET"}, "deny": {"method": "PUT"}}, "", "rules[1] is not a rule"],
+		[{"permit": {"method": "GET"}}, "/permit", "permit is not a key"],
+		[{"allow": null, "method": "GET"}, "/method", "method is not a key"],
+		[{"allow": {}}, "/allow", "allow has neither method nor path"],
+		[{"deny": {}}, "/deny", "deny has neither method nor path"],
+		[{"deny": []}, "/deny", "deny has neither method nor path"],
+		[{"deny": ["/a"]}, "/deny", "deny has neither method nor path"],
+		[{"deny": "GET"}, "/deny", "deny has neither method nor path"],
+		[{"deny": null}, "/deny", "deny has neither method nor path"],
+		[{"allow": {"methd": "GET"}}, "/allow/methd", "methd is not a key"],
+		[{"deny": {"method": "GET", "host": "x"}}, "/deny/host", "host is not a key"],
+		[{"deny": {"method": "delete"}}, "/deny/method", sprintf(method, ["delete"])],
+		[{"deny": {"method": ["GET"]}}, "/deny/method", sprintf(method, [["GET"]])],
+		[{"deny": {"method": ""}}, "/deny/method", sprintf(method, [""])],
+		[{"deny": {"method": null}}, "/deny/method", sprintf(method, [null])],
+		[{"deny": {"method": "GET,PUT"}}, "/deny/method", sprintf(method, ["GET,PUT"])],
 	] {
-		wrong({"rules": [right, rule]}, "rules[1] is not a rule")
+		wrong({"rules": [right, row[0]]}, row[2])
+		problems_of(object.remove(mistaken({"rules": [right, row[0]]}), ["right"])) == {{
+			"path": sprintf("network_policies/wrong/endpoints/0/rules/1%s", [row[1]]),
+			"problem": row[2],
+			"severity": "error",
+		}}
 	}
+	several := mistaken({"rules": [{"allow": {"method": "get", "path": "x"}}, {"deny": {"x": 1}}]})
+	count(problems_of(object.remove(several, ["right"]))) == 3
 }
 
 test_a_pattern_that_no_path_matches_is_written_wrong if {
@@ -351,7 +376,9 @@ test_a_pattern_that_no_path_matches_is_written_wrong if {
 		"/%41", "/%2e", "/%c3", "/%2F", "/%5C", "/%3B", "/%3F", "/%23", "/%00", "/%7F", "/%7E", "/%5F", "/%", "/%2", "/é",
 		"//", "/a//b", "/.", "/..", "/a/./b", "/a/..", "/^a", "/a|b", "/a\n", " /a", null, 1, ["/a"],
 	] {
-		wrong({"rules": [{"deny": {"path": pattern}}]}, "rules[0] is not a rule")
+		problem := sprintf("path is %v, not a path in canonical form, or a pattern with * and **", [pattern])
+		wrong({"rules": [{"deny": {"path": pattern}}]}, problem)
+		{found.path | some found in problems_of(mistaken({"rules": [{"deny": {"path": pattern}}]}))} == {"network_policies/wrong/endpoints/0/rules/0/deny/path"}
 	}
 	every pattern in [
 		"/", "/**", "/*", "/a/*/b", "/a/**/b", "/a*b**", "/%20%C3%A9%25", "/~a-b_c.d/..x/.well-known", "/a:@!$&'()+,=", "/%5B%7C%FF",
@@ -456,8 +483,48 @@ test_the_revision_of_the_policies if {
 	revision("r-1", {}) == "r-1"
 	revision("r-1", bundles) == "r-1"
 	revision(null, bundles) == "a=v1 b=7"
+	revision("", bundles) == "a=v1 b=7"
+	revision("", {}) == null
 	revision(7, {"bundles": {"b": {"manifest": {"revision": "7"}}}}) == "b=7"
 	revision(null, {"bundles": {"b": {"manifest": {"revision": ""}}}}) == null
 	revision(null, {"version": {}}) == null
 	tunnelled("plain.example").revision == null
+}
+
+# What OPA has at data.system of bundles with these roots.
+rooted(bundles) := {"bundles": {name: {"manifest": {"revision": "1", "roots": roots}, "etag": ""} | some name, roots in bundles}}
+
+test_the_revision_of_bundles_that_hold_something_else if {
+	every row in [
+		[{"b": [""]}, "b=1"],
+		[{"b": ["network_policies"]}, "b=1"],
+		[{"b": ["x", "network_policies", "egress"]}, "b=1"],
+		[{"b": ["network_policies"], "c": ["egress"], "d": ["egress/more"], "e": ["system"]}, "b=1 c=1 d=1"],
+		[{"authz": ["system"]}, null],
+		[{"authz": ["system"], "c": ["egress"]}, null],
+		[{"b": ["network_policies2"], "c": ["egress2"], "d": ["x/network_policies"]}, null],
+		[{"b": ["egress_index"]}, null],
+		[{"b": []}, null],
+		[{}, null],
+	] {
+		revision(null, rooted(row[0])) == row[1]
+	}
+	unnamed := {"b": {"manifest": {"revision": "", "roots": ["network_policies"]}}}
+	revision(null, {"bundles": object.union(rooted({"c": ["egress"]}).bundles, unnamed)}) == null
+}
+
+of_parts(bundles, policies_of_test) := answer if {
+	answer := egress.decision.revision with data.system as rooted(bundles)
+		with input as question("/usr/bin/curl", "plain.example", 80)
+		with data.network_policies as policies_of_test
+}
+
+test_the_revision_of_bundles_that_hold_some_policies if {
+	both := {"p": {}, "q": {}}
+	of_parts({"b": ["network_policies/p"], "c": ["network_policies/q", "x"]}, both) == "b=1 c=1"
+	of_parts({"b": ["network_policies/p", "network_policies/q", "network_policies/r"]}, both) == "b=1"
+	of_parts({"b": ["network_policies/p"]}, both) == null
+	of_parts({"b": ["network_policies/p"], "c": ["network_policies/q/endpoints"]}, both) == null
+	of_parts({"b": ["network_policies/p"], "c": ["x/q"]}, both) == null
+	of_parts({}, {}) == null
 }

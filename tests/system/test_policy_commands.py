@@ -66,6 +66,19 @@ class TestCheck:
         assert lines[1].startswith(f"{folder}/data.yaml:5: error: network_policies/web/endpoints/1/host: ")
         assert lines[2:] == ["2 errors, 0 warnings"]
 
+    def test_a_rule_and_a_revision_with_their_places(self, policies):
+        rules = ("    endpoints:\n      - host: b.example.com\n        port: 80\n        rules:\n"
+                 "          - allow:\n              methd: GET\n")
+        folder = policies("revision: 20261128\n" + GOOD.replace("    endpoints:\n", rules))
+        done = policy("check", folder)
+        assert done.returncode == 1
+        place = "network_policies/web/endpoints/0/rules/0/allow/methd"
+        assert done.stdout.splitlines() == [
+            f"{folder}/data.yaml:10: error: {place}: methd is not a key",
+            f"{folder}/data.yaml:1: error: revision: revision is 20261128, not a text",
+            "2 errors, 0 warnings",
+        ]
+
     def test_as_json(self, policies):
         done = policy("check", policies(BAD), "--json")
         told = json.loads(done.stdout)

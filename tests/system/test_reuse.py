@@ -1,11 +1,14 @@
 """An answer with a `max_age` holds again for the same question, until the policy has another revision."""
 
+import subprocess
+
 import pytest
 
 from conftest import ECHO, PYTHON, endpoints, paths
 from rig.client import Agent
 from rig.opa import Opa
 from rig.waiting import eventually
+from rig.warder import http_get
 
 HOST = "v4.test"
 
@@ -25,8 +28,8 @@ def agent(world, dns, origins):
 def opa_with(world):
     made = []
 
-    def make(revision):
-        made.append(Opa(world, lasting(HOST), name=f"lasting-{revision}", revision=revision, watch=True))
+    def make(revision, **more):
+        made.append(Opa(world, lasting(HOST), name=f"lasting-{revision}", revision=revision, watch=True, **more))
         return made[-1]
 
     yield make
@@ -67,3 +70,18 @@ def test_no_answer_holds_where_the_policy_has_no_revision(make_warder, agent, op
     for record in (decided(warder, agent), decided(warder, agent)):
         assert (record["status"], record["reused"]) == (200, False)
         assert opa.decision(record["decision_id"])["input"]["request_id"] == record["request_id"]
+
+
+def test_the_revision_of_a_bundle_without_the_policies_is_not_theirs(world, make_warder, agent, opa_with, tmp_path):
+    """OPA has it at data.system.bundles beside policies that it reads from files."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/other.rego").write_text("package other\n\nanswer := 1\n")
+    (tmp_path / "other/.manifest").write_text('{"roots": ["other"]}')
+    made = world.work / "other.tar.gz"
+    subprocess.run(["opa", "build", "--bundle", tmp_path / "other", "--revision", "7", "--output", made], check=True)
+    opa = opa_with(None, settings=[f"bundles.other.resource=file://{made}"])
+    eventually(lambda: '"revision":"7"' in http_get(opa.socket, "/v1/data/system/bundles")[1], "the bundle is loaded")
+    warder = make_warder(opa.url, workers=1, opa={"max_age": "1h"})
+    for record in (decided(warder, agent), decided(warder, agent)):
+        assert (record["status"], record["reused"]) == (200, False)
+        assert opa.decision(record["decision_id"])["result"]["revision"] is None

@@ -231,6 +231,13 @@ TEST_CASE("answer: every field arrives", "[opa]") {
   CHECK(plain->max_age == 0);
 }
 
+TEST_CASE("answer: an empty revision is none", "[opa]") {
+  const auto decision = parse_answer(R"({"result":{"allow":true,"policy":"","revision":""}})");
+  REQUIRE(decision);
+  CHECK_FALSE(decision->revision);
+  CHECK(decision->policy == "");
+}
+
 TEST_CASE("answer: the error names what is wrong", "[opa]") {
   CHECK(parse_answer(R"({"result":{"allow":"true"}})").error().detail ==
         "\"allow\" is not a boolean");
