@@ -59,21 +59,38 @@ bool may_replace(const Permissions& directory, const Permissions& entry,
   return is_owner(directory.uid, credentials) || is_owner(entry.uid, credentials);
 }
 
-bool may_change_path(int root, const std::string& path, const ProcStatus& credentials,
-                     bool capable) {
+namespace {
+
+bool may_change(int root, const std::string& path, const ProcStatus& credentials, bool capable,
+                Links links) {
   std::optional<Looked> above;
   for (std::size_t end = 1;;) {
-    const auto fd = open_in_root(root, end == 1 ? "/" : path.substr(0, end));
+    const auto fd = open_in_root(root, end == 1 ? "/" : path.substr(0, end), PathLookup::whole,
+                                 end >= path.size() ? links : Links::refused);
     const auto here = fd ? look_at(fd->get()) : std::nullopt;
     if (!here) return true;
     if (above && !above->read_only &&
         may_replace(above->permissions, here->permissions, credentials, capable))
       return true;
+    // Nobody writes to a link, whatever its mode says (symlink(7)).
     if (end >= path.size())
-      return !here->read_only && may_write(here->permissions, credentials, capable);
+      return !here->read_only && !S_ISLNK(here->permissions.mode) &&
+             may_write(here->permissions, credentials, capable);
     above = here;
     end = std::min(path.find('/', end + 1), path.size());
   }
+}
+
+}  // namespace
+
+bool may_change_path(int root, const std::string& path, const ProcStatus& credentials,
+                     bool capable) {
+  return may_change(root, path, credentials, capable, Links::refused);
+}
+
+bool may_change_link(int root, const std::string& path, const ProcStatus& credentials,
+                     bool capable) {
+  return may_change(root, path, credentials, capable, Links::last_kept);
 }
 
 bool may_change_file(int at, const std::string& path, const ProcStatus& credentials, bool capable) {

@@ -35,6 +35,11 @@ struct Permissions {
 [[nodiscard]] bool may_change_path(int root, const std::string& path, const ProcStatus& credentials,
                                    bool capable);
 
+// Whether it may put something else into the place of the symbolic link that `path` names, without
+// links above it, there or in a directory above.
+[[nodiscard]] bool may_change_link(int root, const std::string& path, const ProcStatus& credentials,
+                                   bool capable);
+
 // The same of a file alone, links followed: what /proc/<pid>/exe leads to.
 [[nodiscard]] bool may_change_file(int at, const std::string& path, const ProcStatus& credentials,
                                    bool capable);

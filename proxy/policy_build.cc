@@ -10,6 +10,7 @@
 
 #include "net/unique_fd.h"
 #include "proxy/policy_check.h"
+#include "proxy/policy_lines.h"
 
 namespace warder::proxy {
 namespace {
@@ -43,10 +44,11 @@ Result<void> put_in_place(const std::string& directory, const std::string& text)
 
 }  // namespace
 
-Result<std::string> build_policy(const PolicySource& source, const std::string& directory) {
+Result<BuiltPolicy> build_policy(const PolicySource& source, const std::string& directory) {
   auto evaluation = evaluate(source, Wanted::index);
   if (!evaluation) return fail(std::move(evaluation.error()));
-  const auto& problems = evaluation->problems;
+  auto& problems = evaluation->problems;
+  locate(source.directory, problems);
   if (!problems.empty() && problems.front().severity == PolicyProblem::Severity::error)
     return fail(Errc::bad_config, fmt::format("the policies have errors (warder policy check tells "
                                               "all): {}: {}",
@@ -55,7 +57,7 @@ Result<std::string> build_policy(const PolicySource& source, const std::string& 
     return fail(Errc::bad_config, "the policy package makes no index of these policies");
   if (auto put = put_in_place(directory, "{\"egress_index\":" + *evaluation->index + "}\n"); !put)
     return fail(std::move(put.error()));
-  return evaluation->revision.value_or("");
+  return BuiltPolicy{evaluation->revision.value_or(""), std::move(problems)};
 }
 
 }  // namespace warder::proxy

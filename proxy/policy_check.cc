@@ -106,6 +106,13 @@ void add(Json& json, const ProgramReport& program) {
   json.EndObject();
 }
 
+Result<Writer> writer_of(const RootSpec& root) {
+  if (root.user) return *root.user;
+  auto process = process_with_root(root.directory);
+  if (!process) return fail(std::move(process.error()));
+  return *process ? std::move(**process) : anybody();
+}
+
 }  // namespace
 
 Result<PolicyReport> check_policy(const PolicySource& source, const std::optional<RootSpec>& root) {
@@ -118,16 +125,25 @@ Result<PolicyReport> check_policy(const PolicySource& source, const std::optiona
   const auto directory = identity::open_directory(AT_FDCWD, root->directory);
   if (!directory)
     return fail(Errc::bad_config, fmt::format("--root: {}", describe(directory.error())));
-  report.programs = look_at_programs(directory->get(), evaluation->binaries, root->user);
+  const auto writer = writer_of(*root);
+  if (!writer) return fail(writer.error());
+  report.note = writer->note;
+  report.programs = look_at_programs(directory->get(), evaluation->binaries, *writer);
   return report;
 }
 
 bool has_errors(const PolicyReport& report) { return errors_in(report) > 0; }
 
-std::string as_text(const PolicyReport& report) {
+std::string lines_of(const std::vector<PolicyProblem>& problems) {
   std::string out;
-  for (const PolicyProblem& problem : report.problems) out += line_of(problem);
+  for (const PolicyProblem& problem : problems) out += line_of(problem);
+  return out;
+}
+
+std::string as_text(const PolicyReport& report) {
+  std::string out = lines_of(report.problems);
   for (const ProgramReport& program : report.programs) out += text_of(program);
+  if (!report.note.empty()) out += fmt::format("note: {}\n", visible(report.note));
   const std::size_t errors = errors_in(report);
   std::size_t warnings = report.problems.size() - errors;
   for (const ProgramReport& program : report.programs) warnings += program.warnings.size();
@@ -148,6 +164,11 @@ std::string as_json(const PolicyReport& report) {
   json.StartArray();
   for (const ProgramReport& program : report.programs) add(json, program);
   json.EndArray();
+  json.Key("note");
+  if (report.note.empty())
+    json.Null();
+  else
+    json.String(valid_utf8(report.note, kMaxText));
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }

@@ -69,12 +69,13 @@ int PolicyCommands::check() const {
 }
 
 int PolicyCommands::build() const {
-  const auto revision = build_policy(source_, out_);
-  if (!revision) {
-    report(revision.error());
+  const auto built = build_policy(source_, out_);
+  if (!built) {
+    report(built.error());
     return 1;
   }
-  fmt::print("{}\n", visible(*revision));
+  fmt::print(stderr, "{}", lines_of(built->warnings));
+  fmt::print("{}\n", visible(built->revision));
   return 0;
 }
 

@@ -85,9 +85,9 @@ std::string escaped(std::string_view part) {
 }
 
 // Aliases make a small file a large tree.
-class RepeatedKeys {
+class WrongKeys {
  public:
-  RepeatedKeys(std::string file, std::vector<PolicyProblem>& out)
+  WrongKeys(std::string file, std::vector<PolicyProblem>& out)
       : file_(std::move(file)), out_(out) {}
 
   void visit(const YAML::Node& node, const std::string& path, std::size_t depth) {
@@ -104,11 +104,18 @@ class RepeatedKeys {
         out_.push_back({PolicyProblem::Severity::error, below,
                         "stands here a second time: OPA would take one of the two only", file_,
                         static_cast<std::size_t>(entry.first.Mark().line) + 1});
+      if (entry.first.Scalar() == kPolicies && !path.empty() &&
+          path.substr(0, path.find('/')) != kPolicies)
+        out_.push_back({PolicyProblem::Severity::warning, below,
+                        "these policies are not loaded: network_policies counts in no directory "
+                        "below the one that is named, and below no other key",
+                        file_, static_cast<std::size_t>(entry.first.Mark().line) + 1});
       visit(entry.second, below, depth + 1);
     }
   }
 
  private:
+  static constexpr std::string_view kPolicies = "network_policies";
   static constexpr std::size_t kDeepest = 64;
   static constexpr std::size_t kMostNodes = 1'000'000;
   std::string file_;
@@ -160,13 +167,13 @@ void locate(const std::string& directory, std::vector<PolicyProblem>& problems) 
   });
 }
 
-std::vector<PolicyProblem> repeated_keys(const std::string& directory) {
+std::vector<PolicyProblem> wrong_keys(const std::string& directory) {
   std::vector<PolicyProblem> found;
   for_each_file(directory, [&](const fs::path& file, const YAML::Node& root) {
     std::string path;
     for (const std::string& part : prefix_of(file, directory))
       path += (path.empty() ? "" : "/") + escaped(part);
-    RepeatedKeys(file, found).visit(root, path, 0);
+    WrongKeys(file, found).visit(root, path, 0);
   });
   return found;
 }

@@ -13,9 +13,10 @@ namespace warder::proxy {
 // can't be read is left out.
 void locate(const std::string& directory, std::vector<PolicyProblem>& problems);
 
-// An error for each key that stands twice in one mapping of those files. OPA takes the last one and
-// says nothing.
-[[nodiscard]] std::vector<PolicyProblem> repeated_keys(const std::string& directory);
+// Of those files, an error for each key that stands twice in one mapping (OPA takes the last one
+// and says nothing), and a warning for each `network_policies` that is not where the policy package
+// looks for it.
+[[nodiscard]] std::vector<PolicyProblem> wrong_keys(const std::string& directory);
 
 // The parts of an RFC 6901 pointer without its first slash.
 [[nodiscard]] std::vector<std::string> pointer_parts(const std::string& pointer);

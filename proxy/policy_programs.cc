@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 #include <utility>
 
@@ -24,38 +23,15 @@ constexpr std::size_t kDeepest = 64;
 constexpr std::size_t kScriptLine = 256;
 
 // What runs whatever it is told to: a policy that lists one lists every program and script.
-constexpr std::array<std::string_view, 64> kLaunchers{"ash",     "awk",
-                                                      "bash",    "bun",
-                                                      "busybox", "chroot",
-                                                      "csh",     "dash",
-                                                      "deno",    "doas",
-                                                      "emacs",   "env",
-                                                      "expect",  "find",
-                                                      "fish",    "flock",
-                                                      "gawk",    "gdb",
-                                                      "ionice",  "java",
-                                                      "ksh",     "ld-linux-x86-64.so",
-                                                      "ld.so",   "lua",
-                                                      "luajit",  "make",
-                                                      "mawk",    "mksh",
-                                                      "nice",    "node",
-                                                      "nodejs",  "nohup",
-                                                      "nsenter", "parallel",
-                                                      "perl",    "php",
-                                                      "pwsh",    "pypy",
-                                                      "python",  "rbash",
-                                                      "ruby",    "runuser",
-                                                      "script",  "setarch",
-                                                      "setpriv", "setsid",
-                                                      "sh",      "socat",
-                                                      "ssh",     "stdbuf",
-                                                      "strace",  "su",
-                                                      "sudo",    "systemd-run",
-                                                      "tclsh",   "tcsh",
-                                                      "time",    "timeout",
-                                                      "toybox",  "unshare",
-                                                      "vim",     "watch",
-                                                      "xargs",   "zsh"};
+constexpr std::array<std::string_view, 62> kLaunchers{
+    "ash",    "awk",     "bash",    "bun",         "busybox", "chroot", "csh",     "dash",
+    "deno",   "doas",    "emacs",   "env",         "expect",  "find",   "fish",    "flock",
+    "gawk",   "gdb",     "ionice",  "java",        "ksh",     "lua",    "luajit",  "make",
+    "mawk",   "mksh",    "nice",    "node",        "nodejs",  "nohup",  "nsenter", "parallel",
+    "perl",   "php",     "pwsh",    "pypy",        "python",  "rbash",  "ruby",    "runuser",
+    "script", "setarch", "setpriv", "setsid",      "sh",      "socat",  "ssh",     "stdbuf",
+    "strace", "su",      "sudo",    "systemd-run", "tclsh",   "tcsh",   "time",    "timeout",
+    "toybox", "unshare", "vim",     "watch",       "xargs",   "zsh"};
 
 struct RealCaller {
   std::string_view name, caller;
@@ -78,9 +54,17 @@ std::string_view without_version(std::string_view name) {
   return last == std::string_view::npos ? name : name.substr(0, last + 1);
 }
 
+// ld.so(8): ld-linux-aarch64.so.1, ld-musl-x86_64.so.1, ld64.so.2, ld-2.31.so, …
+bool is_dynamic_linker(std::string_view name) {
+  const bool begins =
+      name.starts_with("ld-") || name.starts_with("ld.so") || name.starts_with("ld64.so");
+  return begins && name.find(".so") != std::string_view::npos;
+}
+
 bool is_launcher(std::string_view path) {
   const std::string_view name = base_name(path);
-  return std::find(kLaunchers.begin(), kLaunchers.end(), name) != kLaunchers.end() ||
+  return is_dynamic_linker(name) ||
+         std::find(kLaunchers.begin(), kLaunchers.end(), name) != kLaunchers.end() ||
          std::find(kLaunchers.begin(), kLaunchers.end(), without_version(name)) != kLaunchers.end();
 }
 
@@ -97,18 +81,20 @@ std::string interpreter_of(int root, const std::string& file) {
   return text;
 }
 
+// As what policies list a path: the first entry of each kind.
+struct Roles {
+  std::string caller;
+  std::string without_sha256;  // a caller, by its path alone
+  std::string with_descendants;
+  std::string starter;
+};
+
 class Looker {
  public:
-  Looker(int root, const std::optional<SandboxUser>& user) : root_(root) {
-    if (!user) return;
-    credentials_.emplace();
-    credentials_->uids.fill(user->uid);
-    credentials_->gids.fill(user->gid);
-  }
+  Looker(int root, const Writer& writer) : root_(root), writer_(writer) {}
 
-  // `calls`: as a caller, and not only as one that starts others.
-  void look(ProgramReport& report, bool calls) {
-    calls_ = calls;
+  void look(ProgramReport& report, const Roles& roles) {
+    roles_ = roles;
     if (report.path.find('*') != std::string::npos) return look_at_pattern(report);
     auto way = identity::follow_path(root_, report.path);
     if (!way) {
@@ -120,14 +106,20 @@ class Looker {
     for (const auto& link : way->links) report.links.push_back(link.at + " -> " + link.target);
     if (!way->state.regular)
       return report.warnings.emplace_back("is not a regular file, so nobody runs it"), void();
-    if (!calls_) return;
-    look_at_file(report.path, way->file, report.warnings);
+    if (calls()) look_at_caller(report.path, way->file, report.warnings);
+    look_at_file(way->file, report.warnings);
     for (const auto& link : way->links) look_at_link(link.at, report.warnings);
   }
 
  private:
-  void look_at_file(const std::string& name, const std::string& file,
-                    std::vector<std::string>& warnings) {
+  [[nodiscard]] bool calls() const { return !roles_.caller.empty(); }
+  // Whoever changes the file is then taken for it: a sha256 isn't asked for.
+  [[nodiscard]] bool known_by_path() const {
+    return !roles_.without_sha256.empty() || !roles_.starter.empty();
+  }
+
+  void look_at_caller(const std::string& name, const std::string& file,
+                      std::vector<std::string>& warnings) {
     const std::string script = interpreter_of(root_, file);
     if (!script.empty())
       warnings.push_back(fmt::format(
@@ -140,26 +132,35 @@ class Looker {
     if (script.empty()) look_at_program(name, file, warnings);
   }
 
-  void look_at_program(const std::string& name, const std::string& file,
-                       std::vector<std::string>& warnings) {
+  // That what starts a caller runs other things too doesn't matter: the caller has its own entry.
+  static void look_at_program(const std::string& name, const std::string& file,
+                              std::vector<std::string>& warnings) {
     if (is_launcher(file) || is_launcher(name))
       warnings.push_back(
           fmt::format("{} runs whatever it is told to: this lists every script and program that it "
                       "is given",
                       file));
-    if (credentials_ && identity::may_change_path(root_, file, *credentials_, false))
-      warnings.push_back(fmt::format(
-          "user {} may write to {}, or put another file into its place: only a sha256 tells what "
-          "runs",
-          credentials_->uids[0], file));
   }
 
-  void look_at_link(const std::string& link, std::vector<std::string>& warnings) {
-    if (!credentials_) return;
-    const std::string above = link.substr(0, std::max<std::size_t>(link.rfind('/'), 1));
-    if (identity::may_change_path(root_, above, *credentials_, false))
-      warnings.push_back(fmt::format("user {} may put another link into the place of {}",
-                                     credentials_->uids[0], link));
+  // A script too: a program may be put into its place.
+  void look_at_file(const std::string& file, std::vector<std::string>& warnings) const {
+    if (!known_by_path() ||
+        !identity::may_change_path(root_, file, writer_.credentials, writer_.capable))
+      return;
+    const std::string may =
+        fmt::format("{} may write to {}, or put another file into its place: ", writer_.name, file);
+    if (!roles_.without_sha256.empty())
+      warnings.push_back(may + fmt::format("only a sha256 tells what runs, and {} has none",
+                                           roles_.without_sha256));
+    if (!roles_.starter.empty())
+      warnings.push_back(may + "whatever is there then satisfies " + roles_.starter);
+  }
+
+  void look_at_link(const std::string& link, std::vector<std::string>& warnings) const {
+    if (known_by_path() &&
+        identity::may_change_link(root_, link, writer_.credentials, writer_.capable))
+      warnings.push_back(
+          fmt::format("{} may put another link into the place of {}", writer_.name, link));
   }
 
   void look_at_pattern(ProgramReport& report) {
@@ -211,25 +212,23 @@ class Looker {
 
   void found(const std::string& path, ProgramReport& report) {
     if (report.matches.size() < kMostMatches) report.matches.push_back(path);
-    if (!calls_) return;
-    // Nobody is known by a script, which a pattern may well match beside what is meant.
-    if (!interpreter_of(root_, path).empty()) return;
     std::vector<std::string> warnings;
-    look_at_program(path, path, warnings);
+    // Nobody is known by a script, which a pattern may well match beside what is meant.
+    if (calls() && interpreter_of(root_, path).empty()) look_at_program(path, path, warnings);
+    look_at_file(path, warnings);
     for (std::string& warning : warnings)
       if (report.warnings.size() < kMostMatches) report.warnings.push_back(std::move(warning));
   }
 
   int root_;
-  std::optional<identity::ProcStatus> credentials_;
-  bool calls_ = true;
+  const Writer& writer_;
+  Roles roles_;
   std::size_t visited_ = 0;
 };
 
-// A path, and the first entries that list it: as a binary, with what it starts, as what starts one.
 struct Mentioned {
   ProgramReport report;
-  std::string binary, with_descendants, starter;
+  Roles roles;
 
   void mention(const std::string& path, const std::string& pointer) {
     if (report.entries++ > 0) return;
@@ -241,19 +240,22 @@ struct Mentioned {
 std::map<std::string, Mentioned> all_mentioned(std::span<const PolicyBinary> binaries) {
   std::map<std::string, Mentioned> all;
   const auto mention = [&](const std::string& path, const std::string& pointer,
-                           std::string Mentioned::*as) {
+                           std::string Roles::*as) {
     if (!path.starts_with('/')) return;
     Mentioned& one = all[path];
     one.mention(path, pointer);
-    if ((one.*as).empty()) one.*as = pointer;
+    if ((one.roles.*as).empty()) one.roles.*as = pointer;
   };
   for (const PolicyBinary& binary : binaries) {
-    mention(binary.path, binary.pointer, &Mentioned::binary);
+    mention(binary.path, binary.pointer, &Roles::caller);
     for (const std::string& starter : binary.started_by)
-      mention(starter, binary.pointer + "/started_by", &Mentioned::starter);
-    if (!binary.descendants || !all.contains(binary.path)) continue;
-    std::string& first = all[binary.path].with_descendants;
-    if (first.empty()) first = binary.pointer;
+      mention(starter, binary.pointer + "/started_by", &Roles::starter);
+    const auto found = all.find(binary.path);
+    if (found == all.end()) continue;
+    Roles& roles = found->second.roles;
+    if (!binary.sha256 && roles.without_sha256.empty()) roles.without_sha256 = binary.pointer;
+    if (binary.descendants && roles.with_descendants.empty())
+      roles.with_descendants = binary.pointer;
   }
   return all;
 }
@@ -261,12 +263,13 @@ std::map<std::string, Mentioned> all_mentioned(std::span<const PolicyBinary> bin
 // The programs behind a caller are known by the kernel's paths alone.
 void warn_of_ancestors(Mentioned& one) {
   ProgramReport& report = one.report;
-  if (!one.with_descendants.empty())
+  const Roles& roles = one.roles;
+  if (!roles.with_descendants.empty())
     report.warnings.push_back(
         fmt::format("with descendants ({}) it gives all that it starts the same access: hooks, "
                     "pagers, helpers and shells too",
-                    one.with_descendants));
-  const std::string& starts = one.starter.empty() ? one.with_descendants : one.starter;
+                    roles.with_descendants));
+  const std::string& starts = roles.starter.empty() ? roles.with_descendants : roles.starter;
   if (report.links.empty() || starts.empty()) return;
   report.warnings.push_back(fmt::format(
       "what starts others ({}) is compared with the kernel's paths, which have no links: write {}",
@@ -289,30 +292,15 @@ bool matches_path(std::string_view pattern, std::string_view path) {
 }
 
 std::vector<ProgramReport> look_at_programs(int root, std::span<const PolicyBinary> binaries,
-                                            const std::optional<SandboxUser>& user) {
-  Looker looker(root, user);
+                                            const Writer& writer) {
+  Looker looker(root, writer);
   std::vector<ProgramReport> list;
   for (auto& [path, one] : all_mentioned(binaries)) {
-    looker.look(one.report, !one.binary.empty());
+    looker.look(one.report, one.roles);
     warn_of_ancestors(one);
     list.push_back(std::move(one.report));
   }
   return list;
-}
-
-Result<SandboxUser> parse_user(const std::string& text) {
-  const auto number = [](std::string_view digits, unsigned& out) {
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), out);
-    return parsed.ec == std::errc{} && parsed.ptr == digits.data() + digits.size();
-  };
-  const std::size_t colon = text.find(':');
-  SandboxUser user;
-  const std::string_view uid = std::string_view(text).substr(0, colon);
-  const std::string_view gid =
-      colon == std::string::npos ? uid : std::string_view(text).substr(colon + 1);
-  if (!number(uid, user.uid) || !number(gid, user.gid))
-    return fail(Errc::bad_config, "--user: must be UID or UID:GID, in digits");
-  return user;
 }
 
 }  // namespace warder::proxy

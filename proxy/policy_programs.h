@@ -1,23 +1,14 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "net/result.h"
 #include "proxy/policy_source.h"
+#include "proxy/policy_writer.h"
 
 namespace warder::proxy {
-
-// Who runs in the sandbox, without capabilities.
-struct SandboxUser {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
 
 // What a path or pattern that policies list is below a root directory.
 struct ProgramReport {
@@ -34,12 +25,9 @@ struct ProgramReport {
 // directory. May wait for a file system.
 [[nodiscard]] std::vector<ProgramReport> look_at_programs(int root,
                                                           std::span<const PolicyBinary> binaries,
-                                                          const std::optional<SandboxUser>& user);
+                                                          const Writer& writer);
 
 // Whether `pattern` stands for `path`: "*" for any bytes of one segment, "**" for any bytes.
 [[nodiscard]] bool matches_path(std::string_view pattern, std::string_view path);
-
-// "1000" or "1000:1000" (the group is the user's number where there is none). Errors: bad_config.
-[[nodiscard]] Result<SandboxUser> parse_user(const std::string& text);
 
 }  // namespace warder::proxy

@@ -27,10 +27,12 @@ constexpr opa::JsonLimits kLimits{std::size_t{256} << 20, 128};
 // Each part is a list, so that one that is undefined leaves the others there.
 constexpr std::string_view kQuery = R"({
   "known": [1 | data.egress.problems],
+  "loaded": [LOADED],
   "problems": [p | some p in data.egress.problems],
   "binaries": [{"pointer": concat("/", ["network_policies", name, "binaries", format_int(i, 10)]),
       "path": object.get(b, "path", ""), "descendants": object.get(b, "descendants", false),
-      "started_by": [p | some p in object.get(b, "started_by", [])]} |
+      "started_by": [p | some p in object.get(b, "started_by", [])],
+      "sha256": is_string(object.get(b, "sha256", null))} |
     some name, policy in data.network_policies
     some i, b in policy.binaries
     is_object(b)],
@@ -39,9 +41,15 @@ constexpr std::string_view kQuery = R"({
 
 std::string query(Wanted wanted) {
   std::string text(kQuery);
-  const std::string_view mark = "[INDEX]";
-  const std::string_view index = "[i | i := data.egress.index]";
-  return text.replace(text.find(mark), mark.size(), wanted == Wanted::index ? index : "[]");
+  const auto put = [&text](std::string_view mark, std::string_view part) {
+    text.replace(text.find(mark), mark.size(), part);
+  };
+  const bool index = wanted == Wanted::index;
+  // OPA may have been given what was built, which has no policies beside it.
+  put("[LOADED]", index ? "[1 | data.network_policies]"
+                        : "array.concat([1 | data.network_policies], [1 | data.egress_index])");
+  put("[INDEX]", index ? "[i | i := data.egress.index]" : "[]");
+  return text;
 }
 
 // Beside an installed program, or where it was built.
@@ -101,6 +109,8 @@ PolicyBinary binary_of(const Value& item) {
   binary.path = text_of(item, "path");
   const Value* const descendants = member(item, "descendants");
   binary.descendants = descendants != nullptr && descendants->IsTrue();
+  const Value* const sha256 = member(item, "sha256");
+  binary.sha256 = sha256 != nullptr && sha256->IsTrue();
   const Value* const starters = member(item, "started_by");
   if (starters == nullptr || !starters->IsArray()) return binary;
   for (const Value& starter : starters->GetArray())
@@ -131,6 +141,18 @@ bool errors_first(const PolicyProblem& a, const PolicyProblem& b) {
   return std::tie(a.severity, a.path, a.problem) < std::tie(b.severity, b.path, b.problem);
 }
 
+// For an OPA that runs it is a warning of the package: its policies may be still to come.
+void add_no_policies(std::vector<PolicyProblem>& problems) {
+  const std::string key = "network_policies";
+  std::erase_if(problems, [&](const PolicyProblem& problem) {
+    return problem.severity == PolicyProblem::Severity::warning && problem.path == key;
+  });
+  problems.push_back({PolicyProblem::Severity::error, key,
+                      "no policies are loaded: is the directory the right one, and is the key "
+                      "spelled like this?",
+                      "", 0});
+}
+
 }  // namespace
 
 Result<Evaluation> parse_evaluation(const std::string& json) {
@@ -141,14 +163,17 @@ Result<Evaluation> parse_evaluation(const std::string& json) {
   if (read_list(*answer, "errors", load_problem, evaluation.problems)) return evaluation;
   const Value* const value = value_of(*answer);
   const Value* const known = value == nullptr ? nullptr : member(*value, "known");
+  const Value* const loaded = value == nullptr ? nullptr : member(*value, "loaded");
   const Value* const index = value == nullptr ? nullptr : member(*value, "index");
-  if (known == nullptr || !known->IsArray() || index == nullptr || !index->IsArray() ||
+  if (known == nullptr || !known->IsArray() || loaded == nullptr || !loaded->IsArray() ||
+      index == nullptr || !index->IsArray() ||
       !read_list(*value, "problems", found_problem, evaluation.problems) ||
       !read_list(*value, "binaries", binary_of, evaluation.binaries))
     return fail(Errc::bad_config, "OPA's output has not the form that was asked for");
   if (known->Empty())
     return fail(Errc::bad_config,
                 "the policy package has no data.egress.problems: is it another one?");
+  if (loaded->Empty()) add_no_policies(evaluation.problems);
   if (!index->Empty()) {
     evaluation.index = as_json((*index)[0]);
     evaluation.revision = text_of((*index)[0], "revision");
@@ -175,8 +200,8 @@ Result<Evaluation> evaluate(const PolicySource& source, Wanted wanted) {
   auto evaluation = parse_evaluation(ran->out);
   if (!evaluation) return fail(std::move(evaluation.error()));
   auto& problems = evaluation->problems;
-  for (PolicyProblem& repeated : repeated_keys(source.directory))
-    problems.push_back(std::move(repeated));
+  for (PolicyProblem& misplaced : wrong_keys(source.directory))
+    problems.push_back(std::move(misplaced));
   std::sort(problems.begin(), problems.end(), errors_first);
   return evaluation;
 }

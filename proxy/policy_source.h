@@ -31,6 +31,7 @@ struct PolicyBinary {
   std::string path;     // empty: it has none
   bool descendants = false;
   std::vector<std::string> started_by{};
+  bool sha256 = false;  // it has one
 };
 
 struct Evaluation {
@@ -42,8 +43,9 @@ struct Evaluation {
 
 enum class Wanted { binaries, index };
 
-// Blocks. What OPA can't load or compile is one error among the problems. Errors: the evaluation
-// could not be made, with the reason in `detail`.
+// Blocks. What OPA can't load or compile is one error among the problems, and so is that there are
+// no policies; in the place of those an index is as good, where none is wanted. Errors: the
+// evaluation could not be made, with the reason in `detail`.
 [[nodiscard]] Result<Evaluation> evaluate(const PolicySource& source, Wanted wanted);
 
 // What `opa eval --format json` wrote. Errors: bad_config.

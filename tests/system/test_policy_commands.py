@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -35,6 +36,9 @@ network_policies:
 """
 
 
+MISSPELLED = GOOD.replace("network_policies:", "network_policy:")
+
+
 def policy(command, *arguments):
     return subprocess.run([PROGRAM, "policy", command, *arguments, "--policy", REGO],
                           capture_output=True, text=True, timeout=120, check=False)
@@ -49,6 +53,47 @@ def policies(tmp_path):
         (folder / "data.yaml").write_text(text)
         return folder
     return write
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A sandbox's root with three programs, of which anybody may write to curl."""
+    folder = tmp_path / "root"
+    (folder / "usr/bin").mkdir(parents=True)
+    for name in ("bash", "curl", "python3.11"):
+        (folder / "usr/bin" / name).write_bytes(b"\x7fELF")
+        (folder / "usr/bin" / name).chmod(0o755)
+    (folder / "usr/bin/python3").symlink_to("python3.11")
+    (folder / "usr/bin/curl").chmod(0o757)
+    (folder / "bin").symlink_to("usr/bin")
+    return folder
+
+
+@pytest.fixture
+def process(root):
+    """Of user 54321, with that root."""
+    if os.getuid() != 0:
+        pytest.skip("NOT TESTED: a process of another user needs root")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            os.chroot(root)
+            os.chdir("/")
+            os.setgroups([54399])
+            os.setresgid(54321, 54321, 54321)
+            os.setresuid(54321, 54321, 54321)
+            os.close(writer)
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    os.read(reader, 1)
+    os.close(reader)
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 class TestCheck:
@@ -112,14 +157,30 @@ class TestCheck:
         assert (done.returncode, done.stdout) == (2, "")
         assert "no data.egress.problems" in done.stderr
 
-    def test_programs_under_a_root(self, policies, tmp_path):
-        root = tmp_path / "root"
-        (root / "usr/bin").mkdir(parents=True)
-        for name in ("curl", "python3.11"):
-            (root / "usr/bin" / name).write_bytes(b"\x7fELF")
-            (root / "usr/bin" / name).chmod(0o755)
-        (root / "usr/bin/python3").symlink_to("python3.11")
-        os.chmod(root / "usr/bin/curl", 0o757)
+    @pytest.mark.parametrize("text", [MISSPELLED, "{}\n", "network_policies: false\n"])
+    def test_no_policies(self, policies, text):
+        done = policy("check", policies(text))
+        assert done.returncode == 1, done
+        assert "error: network_policies: no policies are loaded" in done.stdout
+        assert done.stdout.endswith(", 0 warnings\n"), done.stdout
+
+    def test_policies_that_allow_nothing(self, policies):
+        done = policy("check", policies("network_policies: {}\n"))
+        assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n")
+
+    def test_policies_that_opa_loads_elsewhere(self, policies):
+        folder = policies(GOOD)
+        (folder / "team").mkdir()
+        (folder / "team/data.yaml").write_text(GOOD)
+        done = policy("check", folder)
+        assert done.returncode == 0, done
+        assert f"{folder}/team/data.yaml:1: warning: team/network_policies: these policies are not loaded" in done.stdout
+        (folder / "data.yaml").unlink()
+        done = policy("check", folder)
+        assert done.returncode == 1, done
+        assert "team/data.yaml:1: warning: team/network_policies: these policies are not loaded" in done.stdout
+
+    def test_programs_under_a_root(self, policies, root):
         done = policy("check", policies(GOOD), "--root", root, "--user", "54321", "--json")
         assert done.returncode == 0, done
         told = {program["path"]: program for program in json.loads(done.stdout)["programs"]}
@@ -127,18 +188,52 @@ class TestCheck:
         assert any("runs whatever" in warning for warning in told["/usr/bin/python3"]["warnings"])
         assert any("user 54321 may write to /usr/bin/curl" in w for w in told["/usr/bin/curl"]["warnings"])
         assert told["/opt/**/tool"]["warnings"] == ["matches no file here"]
+        assert json.loads(done.stdout)["note"] is None
 
-    def test_a_starter_by_another_name(self, policies, tmp_path):
-        root = tmp_path / "root"
-        (root / "usr/bin").mkdir(parents=True)
-        for name in ("curl", "bash"):
-            (root / "usr/bin" / name).write_bytes(b"\x7fELF")
-        (root / "bin").symlink_to("usr/bin")
+    def test_what_anybody_may_write(self, policies, root):
+        done = policy("check", policies(GOOD), "--root", root)
+        assert done.returncode == 0, done
+        assert ("warning: anybody may write to /usr/bin/curl, or put another file into its place: only a sha256 tells "
+                "what runs, and network_policies/web/binaries/0 has none") in done.stdout
+        assert "note: of who may change these programs only what anybody may was looked at: --user" in done.stdout
+
+    def test_an_entry_with_a_sha256(self, policies, root):
+        text = GOOD.replace("{ path: /usr/bin/curl }", f"{{ path: /usr/bin/curl, sha256: {'a' * 64} }}")
+        done = policy("check", policies(text), "--root", root)
+        assert done.returncode == 0, done
+        assert "/usr/bin/curl  [network_policies/web/binaries/0]" in done.stdout
+        assert "may write" not in done.stdout
+
+    def test_the_root_of_a_process(self, policies, root, process):
+        """Its user owns one of the programs, one of its groups may write to another."""
+        text = GOOD.replace("{ path: /usr/bin/curl }", "{ path: /usr/bin/curl, started_by: [/usr/bin/bash] }")
+        os.chown(root / "usr/bin/bash", 54321, 0)
+        os.chown(root / "usr/bin/python3.11", 0, 54399)
+        os.chmod(root / "usr/bin/python3.11", 0o775)
+        done = policy("check", policies(text), "--root", f"/proc/{process}/root")
+        assert done.returncode == 0, done
+        assert ("warning: user 54321 may write to /usr/bin/bash, or put another file into its place: whatever is there "
+                "then satisfies network_policies/web/binaries/0/started_by") in done.stdout
+        for program in ("curl", "python3.11"):
+            assert f"user 54321 may write to /usr/bin/{program}," in done.stdout
+        assert f"note: who may change these programs was looked at for process {process}, user 54321" in done.stdout
+        assert "anybody" not in done.stdout
+
+        done = policy("check", policies(text), "--root", f"/proc/{process}/root", "--user", "54322")
+        assert "user 54322 may write to /usr/bin/curl" in done.stdout
+        assert "may write to /usr/bin/bash" not in done.stdout
+        assert "note:" not in done.stdout
+
+    def test_a_starter_by_another_name(self, policies, root):
         text = GOOD.replace("{ path: /usr/bin/curl }", "{ path: /usr/bin/curl, started_by: [/bin/bash] }")
         done = policy("check", policies(text), "--root", root)
         assert done.returncode == 0, done
         assert "/bin/bash is /usr/bin/bash (/bin -> usr/bin)  [network_policies/web/binaries/0/started_by]" in done.stdout
         assert "compared with the kernel's paths, which have no links: write /usr/bin/bash" in done.stdout
+        assert "may write to /usr/bin/bash" not in done.stdout
+        (root / "usr/bin").chmod(0o777)
+        done = policy("check", policies(text), "--root", root)
+        assert "anybody may write to /usr/bin/bash" in done.stdout
 
     def test_a_root_that_is_none(self, policies):
         done = policy("check", policies(GOOD), "--root", "/no/such/root")
@@ -213,6 +308,35 @@ class TestBuild:
         assert done.returncode == 1
         assert "foo is not a key" in done.stderr
         assert (built / "data.json").read_bytes() == before
+
+    def test_no_policies_leave_what_was_there(self, policies, tmp_path):
+        built = tmp_path / "built"
+        assert policy("build", policies(GOOD), "-o", built).returncode == 0
+        before = (built / "data.json").read_bytes()
+        for folder in (policies(MISSPELLED), built):
+            done = policy("build", folder, "-o", built)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "network_policies: no policies are loaded" in done.stderr
+            assert (built / "data.json").read_bytes() == before
+
+    def test_what_was_built_can_be_checked(self, policies, tmp_path):
+        built = tmp_path / "built"
+        assert policy("build", policies(GOOD), "-o", built).returncode == 0
+        done = policy("check", built)
+        assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n")
+
+    def test_warnings_are_told(self, policies, tmp_path):
+        folder = policies(GOOD.replace("/opt/**/tool", "/**"))
+        (folder / "team").mkdir()
+        (folder / "team/data.yaml").write_text(GOOD)
+        done = policy("build", folder, "-o", tmp_path / "built")
+        assert done.returncode == 0
+        assert re.fullmatch(r"[0-9a-f]{64}\n", done.stdout)
+        lines = done.stderr.splitlines()
+        assert [line.split(": ")[:3] for line in lines] == [
+            [f"{folder}/data.yaml:10", "warning", "network_policies/web/binaries/1/path"],
+            [f"{folder}/team/data.yaml:1", "warning", "team/network_policies"],
+        ]
 
 
 @pytest.mark.parametrize("command", ["check", "build"])

@@ -28,10 +28,10 @@ struct Builder {
   }
   void opa_finds(const std::string& problems, const std::string& index) const {
     opa_says(
-        R"({"result": [{"expressions": [{"value": {"known": [1], "binaries": [], "problems": )" +
+        R"({"result": [{"expressions": [{"value": {"known": [1], "loaded": [1], "binaries": [], "problems": )" +
         problems + R"(, "index": )" + index + "}}]}]}");
   }
-  Result<std::string> build() const {
+  Result<proxy::BuiltPolicy> build() const {
     return proxy::build_policy({tree.root(), tree.path("package"), tree.path("opa")}, out);
   }
   std::string written() const {
@@ -49,11 +49,19 @@ struct Builder {
 TEST_CASE("An index is written whole, in the place of the one before") {
   Builder builder;
   builder.opa_finds("[]", R"([{"revision": "one", "format": 1}])");
-  REQUIRE(builder.build() == "one");
+  const auto first = builder.build();
+  REQUIRE(first);
+  CHECK(first->revision == "one");
+  CHECK(first->warnings.empty());
   CHECK(builder.written() == "{\"egress_index\":{\"revision\":\"one\",\"format\":1}}\n");
   builder.opa_finds(R"([{"path": "a", "problem": "b", "severity": "warning"}])",
                     R"([{"revision": "two"}])");
-  REQUIRE(builder.build() == "two");
+  builder.tree.write("data.yaml", "x: 1\na: 1\n");
+  const auto second = builder.build();
+  REQUIRE(second);
+  CHECK(second->revision == "two");
+  CHECK(proxy::lines_of(second->warnings) ==
+        builder.tree.path("data.yaml") + ":2: warning: a: b\n");
   CHECK(builder.written() == "{\"egress_index\":{\"revision\":\"two\"}}\n");
   CHECK(builder.files() == 1);
 }
@@ -70,6 +78,12 @@ TEST_CASE("Nothing is written of policies with errors") {
   SECTION("that OPA can't load") {
     builder.opa_says(R"({"errors": [{"message": "merge error"}]})", "exit 2");
     CHECK(builder.build().error().detail.find("merge error") != std::string::npos);
+  }
+  SECTION("that are not there") {
+    builder.opa_says(
+        R"({"result": [{"expressions": [{"value": {"known": [1], "loaded": [], "binaries": [],
+            "problems": [], "index": [{"revision": "two"}]}}]}]})");
+    CHECK(builder.build().error().detail.find("no policies are loaded") != std::string::npos);
   }
   SECTION("that give no index") {
     builder.opa_finds("[]", "[]");

@@ -99,4 +99,23 @@ TEST_CASE("what lies above the root doesn't matter", "[identity]") {
   CHECK(may_change_file(root.get(), "nowhere", user(1000, 1000), true));
 }
 
+TEST_CASE("a link is changed where it stands, whatever its own mode says", "[identity]") {
+  if (::getuid() != 0) SKIP("NOT TESTED: files of other users need root");
+  const testing::ProcTree tree;
+  tree.write("root/opt/bin/curl", "curl");
+  tree.link("root/opt/bin/link", "curl");
+  const net::UniqueFd root = std::move(*open_directory(AT_FDCWD, tree.path("root")));
+  const auto change = [&] {
+    return may_change_link(root.get(), "/opt/bin/link", user(1000, 1000), true);
+  };
+  CHECK_FALSE(change());
+  REQUIRE(::chmod(tree.path("root/opt/bin").c_str(), 01777) == 0);
+  CHECK_FALSE(change());
+  SECTION("its directory") { REQUIRE(::chmod(tree.path("root/opt/bin").c_str(), 0777) == 0); }
+  SECTION("one above") { REQUIRE(::chmod(tree.path("root/opt").c_str(), 0777) == 0); }
+  SECTION("its own") { REQUIRE(::lchown(tree.path("root/opt/bin/link").c_str(), 1000, 1000) == 0); }
+  SECTION("it is not there any more") { tree.remove("root/opt/bin/link"); }
+  CHECK(change());
+}
+
 }  // namespace warder::identity

@@ -80,7 +80,7 @@ TEST_CASE("a key that stands twice is an error, wherever it is") {
                       "  web: {}\n"
                       "  web: {}\n");
   policies.tree.write("deep/data.json", R"({"a": 1, "a": 2})");
-  const auto found = repeated_keys(policies.tree.root());
+  const auto found = wrong_keys(policies.tree.root());
   REQUIRE(found.size() == 3);
   std::vector<std::string> places;
   for (const PolicyProblem& problem : found)
@@ -89,6 +89,26 @@ TEST_CASE("a key that stands twice is an error, wherever it is") {
   CHECK(places == std::vector<std::string>{"deep/a 1", "network_policies/a~1b/endpoints/1/host 2",
                                            "network_policies/web 4"});
   CHECK(found[0].severity == PolicyProblem::Severity::error);
+}
+
+TEST_CASE("policies that the package doesn't look at are warned of") {
+  const Policies policies;
+  policies.tree.write("data.yaml", "network_policies:\n  network_policies: {max_age: 1}\n");
+  policies.tree.write("network_policies/more/data.yaml", "network_policies: {}\n");
+  policies.tree.write("team/data.yaml", "# ours\nnetwork_policies: {web: {}}\n");
+  policies.tree.write("x.json", R"({"egress": {"a/b":
+    {"network_policies": {"web": {}}}}})");
+  const auto found = wrong_keys(policies.tree.root());
+  std::vector<std::string> places;
+  for (const PolicyProblem& problem : found) {
+    CHECK(problem.severity == PolicyProblem::Severity::warning);
+    CHECK(problem.problem.find("these policies are not loaded") == 0);
+    places.push_back(problem.file.substr(policies.tree.root().size() + 1) + ":" +
+                     std::to_string(problem.line) + " " + problem.path);
+  }
+  std::sort(places.begin(), places.end());
+  CHECK(places == std::vector<std::string>{"team/data.yaml:2 team/network_policies",
+                                           "x.json:2 egress/a~1b/network_policies"});
 }
 
 TEST_CASE("aliases don't make a search endless") {
@@ -100,7 +120,7 @@ TEST_CASE("aliases don't make a search endless") {
             "]\n";
   }
   policies.tree.write("data.yaml", text);
-  CHECK(repeated_keys(policies.tree.root()).empty());
+  CHECK(wrong_keys(policies.tree.root()).empty());
 }
 
 TEST_CASE("pointers are taken apart as RFC 6901 says") {

@@ -20,7 +20,7 @@ namespace {
 struct Sandbox {
   testing::ProcTree tree;
   std::vector<PolicyBinary> binaries;
-  std::optional<SandboxUser> user;
+  Writer writer = anybody();
 
   Sandbox() {
     for (const char* program : {"usr/bin/curl", "usr/bin/python3.11", "usr/bin/git"})
@@ -38,7 +38,7 @@ struct Sandbox {
   std::vector<ProgramReport> look() const {
     const auto root = identity::open_directory(AT_FDCWD, tree.root());
     REQUIRE(root);
-    return look_at_programs(root->get(), binaries, user);
+    return look_at_programs(root->get(), binaries, writer);
   }
   ProgramReport look(const std::string& path, bool descendants = false) {
     binaries = {{"network_policies/web/binaries/0", path, descendants}};
@@ -71,6 +71,15 @@ TEST_CASE("programs that run whatever they are told to are warned of") {
     sandbox.make("usr/bin/" + std::string(name), "x");
     CHECK(warns(sandbox.look("/usr/bin/" + std::string(name)), "runs whatever"));
   }
+  for (const char* name : {"ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "ld-linux.so.2",
+                           "ld-musl-x86_64.so.1", "ld64.so.2", "ld.so", "ld-2.31.so"}) {
+    sandbox.make("usr/lib/" + std::string(name), "x");
+    CHECK(warns(sandbox.look("/usr/lib/" + std::string(name)), "runs whatever"));
+  }
+  for (const char* name : {"ld", "ld.bfd", "ldconfig", "ld-notes"}) {
+    sandbox.make("usr/bin/" + std::string(name), "x");
+    CHECK(sandbox.look("/usr/bin/" + std::string(name)).warnings.empty());
+  }
   sandbox.make("usr/bin/envelope", "x");
   CHECK(sandbox.look("/usr/bin/envelope").warnings.empty());
 }
@@ -97,7 +106,7 @@ TEST_CASE("paths that lead nowhere are warned of") {
 TEST_CASE("what the sandbox's user can change is warned of") {
   Sandbox sandbox;
   REQUIRE(::chmod(sandbox.tree.root().c_str(), 0755) == 0);
-  sandbox.user = SandboxUser{54321, 54321};
+  sandbox.writer = *parse_user("54321");
   CHECK_FALSE(warns(sandbox.look("/usr/bin/curl"), "may write"));
   sandbox.make("usr/bin/open", "x", 0757);
   CHECK(warns(sandbox.look("/usr/bin/open"), "user 54321 may write to /usr/bin/open"));
@@ -106,8 +115,64 @@ TEST_CASE("what the sandbox's user can change is warned of") {
   REQUIRE(::chmod(sandbox.tree.path("srv/bin").c_str(), 0777) == 0);
   CHECK(warns(sandbox.look("/srv/bin/tool"), "may write to /srv/bin/tool"));
   CHECK(warns(sandbox.look("/srv/bin/link"), "another link into the place of /srv/bin/link"));
-  sandbox.user.reset();
+  // A program may take the script's place.
+  sandbox.make("usr/bin/run", "#!/bin/sh\n", 0757);
+  CHECK(warns(sandbox.look("/usr/bin/run"), "may write to /usr/bin/run"));
+  CHECK(warns(sandbox.look("/usr/bin/ru*"), "may write to /usr/bin/run"));
+}
+
+TEST_CASE("what anybody can change is warned of, without a user too") {
+  Sandbox sandbox;
+  REQUIRE(::chmod(sandbox.tree.root().c_str(), 0755) == 0);
+  CHECK(sandbox.look("/bin/curl").warnings.empty());
+  sandbox.make("usr/bin/group", "x", 0775);
+  CHECK(sandbox.look("/usr/bin/group").warnings.empty());
+  sandbox.make("usr/bin/open", "x", 0757);
+  CHECK(warns(sandbox.look("/usr/bin/open"), "anybody may write to /usr/bin/open"));
+  sandbox.make("srv/bin/tool", "x");
+  sandbox.tree.link("srv/bin/link", "/usr/bin/curl");
+  REQUIRE(::chmod(sandbox.tree.path("srv/bin").c_str(), 01777) == 0);
   CHECK(sandbox.look("/srv/bin/tool").warnings.empty());
+  CHECK(sandbox.look("/srv/bin/link").warnings.empty());
+  REQUIRE(::chmod(sandbox.tree.path("srv/bin").c_str(), 0777) == 0);
+  CHECK(warns(sandbox.look("/srv/bin/tool"), "anybody may write to /srv/bin/tool"));
+  CHECK(warns(sandbox.look("/srv/bin/link"), "anybody may put another link into the place of"));
+}
+
+TEST_CASE("an entry with a sha256 needs none") {
+  Sandbox sandbox;
+  sandbox.make("srv/tool", "x");
+  sandbox.tree.link("srv/link", "tool");
+  REQUIRE(::chmod(sandbox.tree.path("srv").c_str(), 0777) == 0);
+  sandbox.binaries = {{"a", "/srv/tool", false, {}, true}, {"b", "/srv/link", false, {}, true}};
+  for (const ProgramReport& report : sandbox.look()) CHECK(report.warnings.empty());
+  sandbox.binaries.push_back({"c", "/srv/tool", false});
+  const auto reports = sandbox.look();
+  CHECK(reports[0].warnings.empty());
+  CHECK(warns(reports[1], "only a sha256 tells what runs, and c has none"));
+}
+
+TEST_CASE("what starts a caller can be changed too") {
+  Sandbox sandbox;
+  REQUIRE(::chmod(sandbox.tree.root().c_str(), 0755) == 0);
+  sandbox.make("srv/bash", "x");
+  sandbox.make("srv/run", "#!/bin/sh\n");
+  sandbox.tree.link("srv/link", "bash");
+  sandbox.binaries = {
+      {"a", "/usr/bin/curl", false, {"/srv/bash", "/srv/run", "/srv/link", "/srv/b*"}, true}};
+  for (const ProgramReport& report : sandbox.look())
+    CHECK(report.warnings.size() == (report.path == "/srv/link" ? 1 : 0));
+  REQUIRE(::chmod(sandbox.tree.path("srv").c_str(), 0777) == 0);
+  std::map<std::string, ProgramReport> reports;
+  for (ProgramReport& report : sandbox.look()) reports[report.path] = report;
+  const std::string may = "anybody may write to /srv/bash, or put another file into its place: ";
+  CHECK(reports["/srv/bash"].warnings ==
+        std::vector<std::string>{may + "whatever is there then satisfies a/started_by"});
+  CHECK(reports["/srv/b*"].warnings == reports["/srv/bash"].warnings);
+  CHECK(warns(reports["/srv/run"], "whatever is there then satisfies a/started_by"));
+  CHECK_FALSE(warns(reports["/srv/run"], "is a script"));
+  CHECK(warns(reports["/srv/link"], "anybody may put another link into the place of /srv/link"));
+  CHECK(reports["/usr/bin/curl"].warnings.empty());
 }
 
 TEST_CASE("patterns are compared with paths without links") {
@@ -173,14 +238,6 @@ TEST_CASE("stars in patterns of paths") {
   CHECK(matches_path("/usr/*in/c*l", "/usr/bin/curl"));
   CHECK_FALSE(matches_path("/usr/bin/c*", "/usr/bin/wget"));
   CHECK_FALSE(matches_path("/usr/bin", "/usr/bin/curl"));
-}
-
-TEST_CASE("users are numbers") {
-  CHECK(parse_user("1000")->gid == 1000);
-  CHECK(parse_user("1000:100")->gid == 100);
-  CHECK(parse_user("1000:100")->uid == 1000);
-  for (const char* text : {"", "root", "1000:", ":1", "-1", "1000:x", "99999999999"})
-    CHECK_FALSE(parse_user(text));
 }
 
 }  // namespace warder::proxy
