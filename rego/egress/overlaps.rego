@@ -82,12 +82,31 @@ _findings contains _error(_path_of(match, "enforcement"), problem) if {
 
 _findings contains _error(_path_of(match, key), problem) if {
 	some match in _all_matches
-	key := _limiting_key(match.endpoint)
-	[port, pattern, programs] := _covered(match, _unlimited)[_]
+	[key, wider] := _limit(match.endpoint)
+	[port, pattern, programs] := _covered(match, _giving)[_]
+	some access in wider
 	some path in _paths_of(match.policy)
 	problem := sprintf(
-		"%s has no effect for %s at %s:%d: policy %s gives it full access to %s",
-		[key, path, match.endpoint.host, port, programs[path], pattern],
+		"%s has no effect for %s at %s:%d: policy %s gives it %s access to %s",
+		[key, path, match.endpoint.host, port, programs[access][path], access, pattern],
+	)
+}
+
+# No error: a pattern is for the program's own path, and a path for its other names too.
+_findings contains _warning(_path_of(match, key), problem) if {
+	# For speed alone.
+	count(_giving_by_pattern) > 0
+	some match in _all_matches
+	[key, wider] := _limit(match.endpoint)
+	[port, pattern, programs] := _covered(match, _giving_by_pattern)[_]
+	some access in wider
+	some path in _paths_of(match.policy)
+	_is_exact_path(path)
+	some program, policy in programs[access]
+	_fits(program, path)
+	problem := sprintf(
+		"%s has no effect for %s at %s:%d, unless that is a link: policy %s gives %s %s access to %s",
+		[key, path, match.endpoint.host, port, policy, program, access, pattern],
 	)
 }
 
@@ -124,14 +143,31 @@ _enforcing := object.union_n([row |
 	row := _table_row(match, match.policy)
 ])
 
-_unlimited := object.union_n([row |
+# What is given without more being asked, by the access and the program's path.
+_giving := object.union_n([_table_row(match, {_given(match.endpoint): {path: match.policy | some path in paths}}) |
 	some match in _all_matches
-	count(match.mistakes) == 0
-	not _limits_requests(match.endpoint)
-	object.get(match.endpoint, "require", {}) == {}
-	object.get(_policies[match.policy], "require", {}) == {}
-	row := _table_row(match, {path: match.policy | some path in _unconditional_paths(match.policy)})
+	paths := _unconditional_paths(match)
 ])
+
+_giving_by_pattern := object.union_n([_table_row(match, {_given(match.endpoint): {path: match.policy | some path in paths}}) |
+	some match in _all_matches
+	paths := {path |
+		some path in _unconditional_paths(match)
+
+		# For speed alone.
+		contains(path, "*")
+	}
+
+	# For speed alone.
+	count(paths) > 0
+])
+
+_given(endpoint) := "full" if {
+	not _limits_requests(endpoint)
+} else := "read-write" if {
+	endpoint.access == "read-write"
+	not "rules" in object.keys(endpoint)
+}
 
 _sni_matched := object.union_n([row |
 	some match in _all_matches
@@ -141,18 +177,23 @@ _sni_matched := object.union_n([row |
 
 _table_row(match, value) := {lower(match.endpoint.host): {format_int(port, 10): value | some port in _ports(match.endpoint)}}
 
-# What an endpoint limits that another one can give.
-_limiting_key(endpoint) := "access" if {
-	endpoint.access in {"read-only", "read-write"}
-} else := "rules" if {
+# What an endpoint limits, and the accesses that go beyond it.
+_limit(endpoint) := ["access", {"read-write", "full"}] if {
+	endpoint.access == "read-only"
+} else := ["access", {"full"}] if {
+	endpoint.access == "read-write"
+} else := ["rules", {"full"}] if {
 	some rule in endpoint.rules
 	rule.allow
 }
 
 _paths_of(name) := {binary.path | some binary in _list(_policies[name], "binaries")}
 
-_unconditional_paths(name) := {binary.path |
-	some binary in _list(_policies[name], "binaries")
+_unconditional_paths(match) := {binary.path |
+	count(match.mistakes) == 0
+	object.get(match.endpoint, "require", {}) == {}
+	object.get(_policies[match.policy], "require", {}) == {}
+	some binary in _list(_policies[match.policy], "binaries")
 	object.keys(binary) == {"path"}
 	_is_path(binary.path)
 }

@@ -179,6 +179,10 @@ test_limits_without_effect if {
 		"network_policies/one/endpoints/0/access",
 		"access has no effect for /usr/bin/curl at a.b.example:443: policy two gives it full access to **.b.example",
 	)}
+	problems_of(two({"host": "a.b.example", "access": "read-only"}, {"host": "*.b.example", "access": "read-write"}, "/usr/bin/curl")) == {error(
+		"network_policies/one/endpoints/0/access",
+		"access has no effect for /usr/bin/curl at a.b.example:443: policy two gives it read-write access to *.b.example",
+	)}
 	access := {"network_policies/one/endpoints/0/access"}
 	rules := {"network_policies/one/endpoints/0/rules"}
 	allowing := [{"deny": {"method": "PUT"}}, {"allow": {"method": "GET"}}]
@@ -188,7 +192,14 @@ test_limits_without_effect if {
 	unlimited_by({"rules": [{"deny": {"method": "PUT"}}]}, {}, "/usr/bin/curl") == set()
 	unlimited_by({"access": "read-only"}, {}, "/usr/bin/wget") == set()
 	unlimited_by({"access": "read-only"}, {}, "/usr/bin/*") == set()
-	unlimited_by({"access": "read-only"}, {"access": "read-write"}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-only"}, {"access": "read-write"}, "/usr/bin/curl") == access
+	unlimited_by({"access": "read-only", "rules": allowing}, {"access": "read-write"}, "/usr/bin/curl") == access
+	unlimited_by({"access": "read-only"}, {"access": "read-only"}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-write"}, {"access": "read-write"}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-write"}, {"access": "read-only"}, "/usr/bin/curl") == {"network_policies/two/endpoints/0/access"}
+	unlimited_by({"access": "read-only"}, {"access": "read-write", "rules": allowing}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-only"}, {"access": "read-write"}, "/usr/bin/wget") == set()
+	unlimited_by({"rules": allowing}, {"access": "read-write"}, "/usr/bin/curl") == set()
 	unlimited_by({"access": "read-only"}, {"rules": allowing}, "/usr/bin/curl") == set()
 	unlimited_by({"access": "read-only"}, {"port": 80}, "/usr/bin/curl") == set()
 	unlimited_by({"access": "read-only"}, {"require": {"relays": false}}, "/usr/bin/curl") == set()
@@ -203,6 +214,28 @@ test_limits_of_programs_by_pattern if {
 			"two": {"endpoints": right.endpoints, "binaries": [{"path": row[0]}]},
 		})
 		count({problem | some problem in problems; contains(problem.problem, "no effect")}) == row[1]
+	}
+}
+
+test_limits_of_a_program_that_a_pattern_stands_for if {
+	read_only := {"host": "a.b.example", "access": "read-only"}
+	problems_of(two(read_only, {"host": "*.b.example"}, "/usr/bin/*")) == {warning(
+		"network_policies/one/endpoints/0/access",
+		"access has no effect for /usr/bin/curl at a.b.example:443, unless that is a link: policy two gives /usr/bin/* full access to *.b.example",
+	)}
+	problems_of(two(read_only, {"host": "a.b.example", "access": "read-write"}, "/usr/**")) == {warning(
+		"network_policies/one/endpoints/0/access",
+		"access has no effect for /usr/bin/curl at a.b.example:443, unless that is a link: policy two gives /usr/** read-write access to a.b.example",
+	)}
+	problems_of(two(read_only, {"host": "a.b.example"}, "/usr/*")) == set()
+	problems_of(two(read_only, {"host": "a.b.example", "access": "read-only"}, "/usr/bin/*")) == set()
+	problems_of(two({"host": "a.b.example"}, read_only, "/usr/bin/*")) == set()
+	read_write := {"host": "a.b.example", "access": "read-write"}
+	problems_of(two(read_write, read_write, "/usr/bin/*")) == set()
+	every row in [["/usr/bin/[ab]", "/usr/bin/*", 1], ["/usr/bin/*", "/usr/**", 0], ["/usr/bin/../x", "/usr/**", 0]] {
+		policies_of_test := two(read_only, {"host": "a.b.example"}, row[1])
+		listing_row := object.union(policies_of_test, {"one": {"binaries": [{"path": row[0]}]}})
+		count({problem | some problem in problems_of(listing_row); contains(problem.problem, "no effect")}) == row[2]
 	}
 }
 
