@@ -61,10 +61,12 @@ void Approval::cancel() {
 
 void Approval::identified(identity::Identity identity) {
   identity_ = std::move(identity);
+  forget_answer();
   describe_identity(identity_, record_);
   services_.metrics.count_identity(identity_);
   identity_slot_.reset();
-  identity_slot_ = services_.limits.take_identity(identity_key(identity_, record_.subject.client));
+  identity_key_ = identity_key(identity_, record_.subject.client);
+  identity_slot_ = services_.limits.take_identity(identity_key_);
   if (!identity_slot_) {
     state_ = State::over_limit;
     return;
@@ -88,7 +90,10 @@ void Approval::advance() {
     if (next == Next::wait) return;
     if (next == Next::again) continue;
     state_ = State::done;
-    if (next == Next::approved) return listener_.on_approved();
+    if (next == Next::approved) {
+      if (record_.reused) services_.metrics.count_reused_answer();
+      return listener_.on_approved();
+    }
     return listener_.on_not_approved(std::move(failure_));
   }
 }
@@ -136,17 +141,24 @@ bool Approval::reuse() {
   const opa::Decision* known = services_.reuse.find(reuse_key_);
   if (known == nullptr) return false;
   record_.reused = true;
-  services_.metrics.count_reused_answer();
   note(*known);
   return true;
 }
 
 bool Approval::held_back() {
   if (!services_.denials.enabled()) return false;
-  counted_ = services_.denials.ask(opa::caller_key(query_),
-                                   reuse_key_.empty() ? opa::reuse_key(query_) : reuse_key_,
-                                   DenialLimit::Clock::now());
+  counted_ =
+      services_.denials.ask(identity_key_, reuse_key_.empty() ? opa::reuse_key(query_) : reuse_key_,
+                            DenialLimit::Clock::now());
   return counted_ == nullptr;
+}
+
+// Of the caller looked at before.
+void Approval::forget_answer() {
+  record_.subject.decision_id.reset();
+  record_.policy.reset();
+  record_.would_deny = false;
+  record_.reason.clear();
 }
 
 void Approval::note(opa::Decision decision) {

@@ -84,6 +84,7 @@ class Approval {
   bool reuse();
   // Whether the caller was denied too often lately.
   bool held_back();
+  void forget_answer();
   void note(opa::Decision decision);
   void look_again();
   Next fail(Failure failure);
@@ -100,6 +101,7 @@ class Approval {
   opa::Query query_;
   opa::Decision decision_;
   Failure failure_;
+  std::string identity_key_;
   std::optional<ConnectionLimits::Slot> identity_slot_;
   std::uint64_t asked_at_ns_ = 0;
   std::string reuse_key_;

@@ -35,8 +35,8 @@ class DenialLimit {
   ~DenialLimit() = default;
 
   [[nodiscard]] bool enabled() const { return per_second_ > 0; }
-  // nullptr: OPA is not to be asked. `caller` is the caller_key() of the question, `question` its
-  // reuse_key(). What it returns must not outlive this.
+  // nullptr: OPA is not to be asked. `caller` is its identity_key(), `question` the reuse_key() of
+  // the question. What it returns must not outlive this.
   [[nodiscard]] std::unique_ptr<Question> ask(std::string caller, std::string_view question,
                                               Clock::time_point now);
   // Likewise for what OPA is asked in any case. It costs nothing unless it is denied, and then no
@@ -46,7 +46,7 @@ class DenialLimit {
 
  private:
   // Of a question: one taken for another is asked about once too often, and decided by OPA. A
-  // caller's whole key is kept: nobody may be held back for another.
+  // caller's whole key is kept, which is short: nobody may be held back for another.
   using Hash = std::size_t;
   struct Bucket {
     std::string caller;

@@ -194,10 +194,18 @@ Diagnostic sni_diagnostic(const Subject& subject, const SniFailure& failure) {
 }
 
 std::string identity_key(const identity::Identity& identity, const net::Endpoint& client) {
-  if (const std::string* binary = identity.binary()) {
-    return fmt::format("{} {}", identity.processes.front().uid, *binary);
+  // Of what a program can change about itself as it likes there is nothing in it: its ancestors,
+  // its arguments, how many processes have its connection, a name nobody vouches for.
+  if (identity.processes.empty()) {
+    const net::IpAddress address = client.address.unmapped();
+    // Whoever is on the host may connect from any address of 127.0.0.0/8 (RFC 1122, 3.2.1.3).
+    const bool loopback = address.is_v4() && address.bytes()[0] == 127;
+    return "unknown " + (loopback ? "127.0.0.1" : address.text());
   }
-  return "unknown " + client.address.unmapped().text();
+  const identity::Process& process = identity.processes.front();
+  const std::string* binary = identity.binary();
+  return fmt::format("{} {} {}", process.uid, process.container.value_or("-"),
+                     binary != nullptr ? *binary : "?");
 }
 
 }  // namespace warder::proxy

@@ -37,8 +37,9 @@ void describe_identity(const identity::Identity& identity, DecisionRecord& recor
 // A tunnel closed because of what its ClientHello says, or doesn't.
 [[nodiscard]] Diagnostic sni_diagnostic(const Subject& subject, const SniFailure& failure);
 
-// What connections are counted under for limits.connections_per_identity: the program and its user,
-// or the client's address where the program isn't known.
+// What is counted together for limits.connections_per_identity and opa.max_denials_per_second: the
+// program with its user and container; all of these without a name to rely on; where nobody is
+// known, the client's address.
 [[nodiscard]] std::string identity_key(const identity::Identity& identity,
                                        const net::Endpoint& client);
 

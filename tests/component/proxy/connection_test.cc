@@ -3,6 +3,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "net/socket.h"
+#include "proxy/exchange_record.h"
 #include "tests/component/proxy/gate_fixture.h"
 
 namespace {
@@ -99,7 +100,7 @@ TEST_CASE_METHOD(GateFixture, "a program denied too often is held back, and OPA 
     CHECK(opa.calls.asked() == 2);
   }
   SECTION("but when that one is under way") {
-    const auto other = denials.ask(warder::opa::caller_key(opa.queries.back()), "other",
+    const auto other = denials.ask(proxy::identity_key(known_caller(), {}), "other",
                                    proxy::DenialLimit::Clock::now());
     begin();
     send("CONNECT denied.example:443 HTTP/1.0\r\n\r\n");
@@ -177,6 +178,27 @@ TEST_CASE_METHOD(GateFixture, "a caller that has started a copy of itself is ask
     CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 403 Forbidden (client_raced)\r\n"));
     CHECK(opa.calls.asked() == 3);
   }
+}
+
+TEST_CASE_METHOD(GateFixture, "a caller that is held back has not the answer it got before") {
+  identity::Identity two = known_caller();
+  two.processes.push_back(two.processes.front());
+  two.processes.back().pid = 4712;
+  reach_decision(origin.at.text());
+  opa.calls.answer(allow_decision());
+  wait_for([this] { return resolver.second.open() == 1; });
+  resolver.second.answer(identity::Change{"process 4712 holds the socket too now", false, false});
+  wait_for([this] { return resolver.first.open() == 1; });
+  for (const std::string_view question : {"one", "two", "three"}) {
+    // Left without an answer, it counts as denied.
+    const auto denied =
+        denials.ask(proxy::identity_key(two, {}), question, proxy::DenialLimit::Clock::now());
+  }
+  resolver.first.answer(two);
+  CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 429 Too Many Requests (denial_rate)\r\n"));
+  CHECK_FALSE(records.decisions.back().subject.decision_id);
+  CHECK_FALSE(records.decisions.back().policy);
+  CHECK_FALSE(accept_origin());
 }
 
 TEST_CASE_METHOD(GateFixture, "the caller of an open tunnel is looked at once more") {

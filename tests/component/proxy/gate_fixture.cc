@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "net/socket.h"
+#include "proxy/exchange_record.h"
 
 namespace warder::testing {
 
@@ -159,7 +160,7 @@ net::UniqueFd GateFixture::accept_origin() {
 
 bool GateFixture::denied_once() {
   const auto now = proxy::DenialLimit::Clock::now();
-  const std::string caller = opa::caller_key(opa.queries.back());
+  const std::string caller = proxy::identity_key(known_caller(), {});
   const auto one = denials.ask(caller, "one", now);
   const auto two = denials.ask(caller, "two", now);
   return one != nullptr && two == nullptr;

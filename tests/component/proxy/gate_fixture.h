@@ -146,6 +146,8 @@ class GateFixture : public LoopFixture, proxy::Connection::Owner {
   // Made by begin() from `config` as it is then.
   void begin();
   [[nodiscard]] proxy::Connection& connection() { return *connection_; }
+  // What it works with.
+  [[nodiscard]] proxy::Services& services() { return *services_; }
 
  private:
   void on_closed(proxy::Connection& connection) override;

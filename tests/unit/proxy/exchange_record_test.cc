@@ -1,5 +1,6 @@
 #include "proxy/exchange_record.h"
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 #include <vector>
@@ -157,6 +158,43 @@ TEST_CASE("a record names what connected before what only holds") {
   CHECK(plain.container == "4f5a");
   CHECK(plain.holders.empty());
   CHECK_FALSE(plain.connector);
+}
+
+TEST_CASE("a program is counted as one, whatever it changes about itself") {
+  const net::Endpoint client{net::IpAddress::v4({10, 0, 0, 2}), 4711};
+  const std::string key = identity_key(known(), client);
+  const auto changed = [&](auto change) {
+    identity::Identity identity = known();
+    change(identity);
+    return identity_key(identity, {net::IpAddress::v4({10, 0, 0, 3}), 1});
+  };
+  using identity::Identity;
+  CHECK(changed([](Identity& i) { i.processes.push_back(i.processes[0]); }) == key);
+  CHECK(changed([](Identity& i) { i.processes[0].command_line = "curl http://other"; }) == key);
+  CHECK(changed([](Identity& i) { i.processes[0].ancestors = {"/bin/sh", "/bin/sh"}; }) == key);
+  CHECK(changed([](Identity& i) { i.processes[0].pid = 1; }) == key);
+  CHECK(changed([](Identity& i) { i.processes[0].roles.pop_back(); }) == key);
+
+  CHECK(changed([](Identity& i) { i.processes[0].uid = 0; }) != key);
+  CHECK(changed([](Identity& i) { i.processes[0].container.reset(); }) != key);
+  CHECK(changed([](Identity& i) { i.processes[0].binary = "/usr/bin/wget"; }) != key);
+
+  const auto unnamed = [&](const std::string& path) {
+    return changed([&](Identity& i) {
+      i.processes[0].binary.reset();
+      i.processes[0].path = path;
+    });
+  };
+  CHECK(unnamed("/memfd:a") == unnamed("/memfd:b"));
+  CHECK(unnamed("/memfd:a") != key);
+}
+
+TEST_CASE("a caller that nobody knows is counted by its address") {
+  const auto from = [](std::array<std::uint8_t, 4> address) {
+    return identity_key(identity::Identity{}, {net::IpAddress::v4(address), 1});
+  };
+  CHECK(from({10, 0, 0, 2}) != from({10, 0, 0, 3}));
+  CHECK(from({127, 0, 0, 1}) == from({127, 1, 2, 3}));
 }
 
 TEST_CASE("lookups and abilities are counted under fixed words") {
