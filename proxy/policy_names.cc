@@ -55,6 +55,7 @@ PolicyNames::PolicyNames(net::Loop& loop, opa::Client& opa, identity::PolicyPath
       path_(beside(options.decision_path, "binaries")),
       refresh_(options.refresh),
       on_read_(options.on_read),
+      on_revision_(options.on_revision),
       timer_(loop, [this] { read(); }),
       self_(std::make_shared<Self>(Self{this})),
       check_{"policy_names", false, true, "not read yet"} {}
@@ -75,8 +76,19 @@ void PolicyNames::saw_revision(const std::optional<std::string>& revision) {
     revision_ = revision;
   }
   loop_.post([self = self_] {
-    if (self->names != nullptr) self->names->read_soon();
+    if (self->names != nullptr) self->names->on_new_revision();
   });
+}
+
+void PolicyNames::on_new_revision() {
+  std::optional<std::string> revision;
+  {
+    // Not the one that was posted: by now there may be a newer one.
+    const std::lock_guard lock(mutex_);
+    revision = revision_;
+  }
+  if (on_revision_) on_revision_(revision);
+  read_soon();
 }
 
 void PolicyNames::read_anew() {

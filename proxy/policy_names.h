@@ -39,6 +39,8 @@ class PolicyNames final : public RevisionListener {
     std::chrono::milliseconds refresh;
     // What there is has been read for the policy of that revision; on the loop.
     std::function<void(const std::optional<std::string>& revision)> on_read{};
+    // The answers are of another revision now; on the loop, soon after one said so.
+    std::function<void(const std::optional<std::string>& revision)> on_revision{};
   };
   // All outlive it.
   PolicyNames(net::Loop& loop, opa::Client& opa, identity::PolicyPaths& paths, RecordSink& records,
@@ -57,6 +59,7 @@ class PolicyNames final : public RevisionListener {
 
  private:
   using Clock = std::chrono::steady_clock;
+  void on_new_revision();
   void read();
   void read_soon();
   void on_document(const Result<opa::Document>& document);
@@ -75,7 +78,7 @@ class PolicyNames final : public RevisionListener {
   Metrics& metrics_;
   const std::string path_;
   const std::chrono::milliseconds refresh_;
-  const std::function<void(const std::optional<std::string>&)> on_read_;
+  const std::function<void(const std::optional<std::string>&)> on_read_, on_revision_;
   net::Timer timer_;
   std::unique_ptr<opa::Call> call_;
   Clock::time_point begun_;

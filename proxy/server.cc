@@ -83,23 +83,29 @@ class Server {
     if (Result<void> asked = open_opa(*opa); !asked) return asked;
     names_ = std::make_unique<PolicyNames>(
         loop_, *opa_, policy_paths_, records_, metrics_,
-        PolicyNames::Options{config_.opa.path, config_.names.refresh,
-                             [this](const std::optional<std::string>& revision) {
-                               for (const auto& worker : workers_) worker->names_read(revision);
-                             }});
+        PolicyNames::Options{.decision_path = config_.opa.path,
+                             .refresh = config_.names.refresh,
+                             .on_read =
+                                 [this](const auto& revision) {
+                                   for (const auto& worker : workers_) worker->names_read(revision);
+                                 },
+                             // One worker's answer is news for all of them.
+                             .on_revision =
+                                 [this](const auto& revision) {
+                                   for (const auto& worker : workers_) {
+                                     worker->saw_revision(revision);
+                                   }
+                                 }});
     shared_.emplace(Shared{config_, *opa, *identities_, guard_, opa_addresses_, limits_, records_,
                            metrics_, *names_, gate_, denials_, pseudonym_, name_servers_});
     if (Result<void> listening = open_workers(); !listening) return listening;
     readiness_ = std::make_unique<Readiness>(
         loop_, *opa_, *identities_, records_, gate_,
-        Readiness::Options{.every = config_.opa.probe,
-                           .names = [this] { return names_->check(); },
-                           .read_names = [this] { names_->read_anew(); },
-                           .on_revision =
-                               [this](const auto& revision) {
-                                 names_->saw_revision(revision);
-                                 for (const auto& worker : workers_) worker->saw_revision(revision);
-                               }});
+        Readiness::Options{
+            .every = config_.opa.probe,
+            .names = [this] { return names_->check(); },
+            .read_names = [this] { names_->read_anew(); },
+            .on_revision = [this](const auto& revision) { names_->saw_revision(revision); }});
     if (Result<void> admin = open_admin(); !admin) return admin;
     // Only now are all the ports known, and no worker runs yet.
     guard_ = AddressGuard(guard_options(opa->address));

@@ -158,8 +158,8 @@ void TunnelWatch::ask() {
   answer_.reset();
   const opa::Query query = make_query(tunnel_.subject, tunnel_.caller, tunnel_.request);
   if (services_.denials.enabled()) {
-    counted_ = services_.denials.ask_anyway(opa::caller_key(query), opa::reuse_key(query),
-                                            DenialLimit::Clock::now());
+    counted_ = services_.denials.ask_anyway(identity_key(tunnel_.caller, tunnel_.subject.client),
+                                            opa::reuse_key(query), DenialLimit::Clock::now());
   }
   asked_at_ns_ = uv_hrtime();
   call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
@@ -191,6 +191,11 @@ TunnelWatch::Next TunnelWatch::judge(opa::Decision decision) {
   if (!decision.allow) {
     return revoke("revoked",
                   decision.reason.value_or("The policy does not allow this tunnel any more."));
+  }
+  if (decision.read_only && tunnel_.request.kind == "forward") {
+    return revoke("revoked",
+                  "The policy limits which requests may be made here now, and those inside a "
+                  "WebSocket can't be seen.");
   }
   if (decision.sni && !tunnel_.decision.sni) {
     return revoke("revoked",

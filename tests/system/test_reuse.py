@@ -1,5 +1,6 @@
 """An answer with a `max_age` holds again for the same question, until the policy has another revision."""
 
+import itertools
 import subprocess
 
 import pytest
@@ -62,6 +63,30 @@ def test_an_answer_holds_until_the_revision_changes(make_warder, agent, opa_with
     asked = {entry.get("input", {}).get("request_id") for entry in opa.log.since()}
     assert {first["request_id"], denied["request_id"]} <= asked
     assert second["request_id"] not in asked
+
+
+def test_one_workers_answer_ends_those_of_all(make_warder, agent, opa_with):
+    """The probe is long in coming: only the answer to another question can tell of the new policy."""
+    opa = opa_with("one")
+    warder = make_warder(opa.url, workers=4, opa={"max_age": "1h", "probe": "10m"})
+    # The kernel chooses the worker of each connection: more than enough of them for each to have an answer.
+    assert all(decided(warder, agent)["status"] == 200 for _ in range(40))
+    opa.set_policies(lasting("origin.test"), "two")
+
+    def opened(host):
+        agent.open(warder.address, host, ECHO)
+        return agent.statuses() == [200]
+
+    def revision_of(host):
+        mark = warder.mark()
+        assert not opened(host)
+        return opa.decision(warder.decision_about(host, mark)["decision_id"])["result"]["revision"]
+
+    others = (f"other-{number}.test" for number in itertools.count())
+    eventually(lambda: revision_of(next(others)) == "two" or None, "an answer of the new policy")
+    # Well before the probe. The others' news is a matter of microseconds, but for a busy machine.
+    eventually(lambda: not any([opened(HOST) for _ in range(20)]) or None, "no answer of the old policy")
+    assert not any([opened(HOST) for _ in range(40)])
 
 
 def test_no_answer_holds_where_the_policy_has_no_revision(make_warder, agent, opa_with):

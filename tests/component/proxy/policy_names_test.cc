@@ -1,5 +1,6 @@
 #include "proxy/policy_names.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <string>
@@ -18,14 +19,15 @@ struct PolicyNamesTest : LoopFixture {
   GateRecords records;
   proxy::Metrics metrics;
   identity::PolicyPaths paths;
-  std::vector<std::optional<std::string>> read_for;
+  std::vector<std::optional<std::string>> read_for, revisions;
   proxy::PolicyNames names{loop(),
                            opa,
                            paths,
                            records,
                            metrics,
                            {"/v1/data/egress/decision", std::chrono::hours(1),
-                            [this](const auto& revision) { read_for.push_back(revision); }}};
+                            [this](const auto& revision) { read_for.push_back(revision); },
+                            [this](const auto& revision) { revisions.push_back(revision); }}};
 
   // Waits for the reading that is due, and answers it.
   void answer(Result<opa::Document> document) {
@@ -71,6 +73,24 @@ TEST_CASE_METHOD(PolicyNamesTest, "Another revision has them read again, the sam
   names.saw_revision(std::nullopt);
   answer(R"(["/c"])");
   CHECK(list() == Paths{"/c"});
+}
+
+TEST_CASE_METHOD(PolicyNamesTest, "What revision there is now is told, once") {
+  using Revisions = std::vector<std::optional<std::string>>;
+  names.start();
+  names.saw_revision("r1");
+  names.saw_revision("r1");
+  CHECK(revisions.empty());
+  run_turns(3);
+  CHECK(revisions == Revisions{"r1"});
+  names.saw_revision("r2");
+  names.saw_revision("r3");
+  run_turns(3);
+  CHECK(revisions.back() == "r3");
+  CHECK(std::count(revisions.begin(), revisions.end(), "r2") == 0);
+  names.saw_revision(std::nullopt);
+  run_turns(3);
+  CHECK(revisions.back() == std::nullopt);
 }
 
 TEST_CASE_METHOD(PolicyNamesTest, "A revision that comes while they are read is not missed") {

@@ -38,6 +38,20 @@ struct TunnelWatchTest : GateFixture {
         "warder_opa_questions_total{outcome=\"" + outcome + "\"} " + std::to_string(times) + "\n";
     return metrics.serialize().find(line) != std::string::npos;
   }
+  // The question about a tunnel that carries what a forwarded request began.
+  std::unique_ptr<proxy::TunnelWatch> watch_websocket(proxy::TunnelWatch::Listener& listener) {
+    begin();
+    proxy::OpenTunnel tunnel;
+    tunnel.caller = known_caller();
+    tunnel.request.kind = "forward";
+    tunnel.decision = allow_decision();
+    tunnel.origin = origin.at;
+    auto watch = std::make_unique<proxy::TunnelWatch>(services(), listener, std::move(tunnel));
+    confirm();
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    return watch;
+  }
   // The caller, in the turn of the tunnel.
   void confirm() {
     wait_for([this] { return resolver.second.open() == 1; });
@@ -45,7 +59,31 @@ struct TunnelWatchTest : GateFixture {
   }
 };
 
+struct Revoked final : proxy::TunnelWatch::Listener {
+  std::string code;
+  void on_revoked(std::string why) override { code = std::move(why); }
+};
+
 }  // namespace
+
+TEST_CASE_METHOD(TunnelWatchTest, "a WebSocket is closed when requests become limited") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = milliseconds(20);
+  Revoked revoked;
+  const auto watch = watch_websocket(revoked);
+  opa::Decision decision = allow_decision();
+  SECTION("limited") {
+    decision.read_only = true;
+    opa.calls.answer(decision);
+    CHECK(revoked.code == "revoked");
+    CHECK(records.decisions.back().verdict == proxy::Verdict::deny);
+  }
+  SECTION("not limited") {
+    opa.calls.answer(decision);
+    CHECK(revoked.code.empty());
+    CHECK(records.decisions.back().code == "reauthorized");
+  }
+}
 
 TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interval") {
   config.tunnels.identity_check = milliseconds(1);
