@@ -63,7 +63,9 @@ enum class Field : std::uint8_t {
   message,
   stream_id,
   line_break,
+  container_id,
   partial,
+  partial_id,
   partial_last,
   kCount,
 };

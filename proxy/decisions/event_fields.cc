@@ -57,7 +57,9 @@ constexpr std::array kRoot{
     Entry{"MESSAGE", {Field::message, kNo, Node::bytes, Field::message}},
     Entry{"_STREAM_ID", {Field::stream_id}},
     Entry{"_LINE_BREAK", {Field::line_break}},
+    Entry{"CONTAINER_ID_FULL", {Field::container_id}},
     Entry{"CONTAINER_PARTIAL_MESSAGE", {Field::partial}},
+    Entry{"CONTAINER_PARTIAL_ID", {Field::partial_id}},
     Entry{"CONTAINER_PARTIAL_LAST", {Field::partial_last}},
 };
 

@@ -1,5 +1,6 @@
 #include "proxy/decisions/line_decoder.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -14,6 +15,16 @@ constexpr std::size_t kMostStreams = 16;
 bool journal_line_is_whole(const Event& event) {
   if (event.text(Field::line_break) == "line-max") return false;
   return event.text(Field::partial) != "true" || event.text(Field::partial_last) == "true";
+}
+
+// Whose pieces belong together. All containers' entries are dockerd's, which has no stream of the
+// journal's; its driver gives each split line an id (since 20.10), and each entry the container's.
+std::string journal_stream(const Event& event) {
+  std::string stream;
+  for (const Field field : {Field::stream_id, Field::container_id, Field::partial_id}) {
+    stream.append(event.text(field)).append(1, '\0');
+  }
+  return stream;
 }
 
 }  // namespace
@@ -55,16 +66,16 @@ const Event* LineDecoder::decode(std::string_view line) {
       return nullptr;
     }
     const bool listed = message.type == Value::Type::nested;
-    return decode_inner(std::string(event.text(Field::stream_id)),
+    return decode_inner(journal_stream(event),
                         listed ? std::string_view(event.bytes) : message.text,
                         journal_line_is_whole(event));
   }
   return classify(event, line);
 }
 
-const Event* LineDecoder::decode_inner(const std::string& stream, std::string_view part,
-                                       bool whole) {
-  const auto begun = pending_.find(stream);
+const Event* LineDecoder::decode_inner(std::string stream, std::string_view part, bool whole) {
+  const auto begun = std::find_if(pending_.begin(), pending_.end(),
+                                  [&](const Begun& other) { return other.stream == stream; });
   if (begun == pending_.end() && whole) {
     if (part.ends_with('\r')) part.remove_suffix(1);
     joined_.assign(part);
@@ -76,12 +87,12 @@ const Event* LineDecoder::decode_inner(const std::string& stream, std::string_vi
       ++counts_.torn;
       pending_.erase(pending_.begin());
     }
-    pending_.emplace(stream, part);
+    pending_.push_back({std::move(stream), std::string(part)});
     return nullptr;
   }
-  if (begun->second.size() <= LineReader::kLongest) begun->second.append(part);
+  if (begun->text.size() <= LineReader::kLongest) begun->text.append(part);
   if (!whole) return nullptr;
-  joined_ = std::move(begun->second);
+  joined_ = std::move(begun->text);
   pending_.erase(begun);
   --counts_.pieces;  // this one is counted as what the line was
   if (joined_.size() > LineReader::kLongest) {

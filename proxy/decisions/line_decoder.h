@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/decisions/event.h"
 #include "proxy/decisions/filter.h"
@@ -53,13 +53,15 @@ class LineDecoder {
 
  private:
   [[nodiscard]] const Event* classify(const Event& event, std::string_view line);
-  [[nodiscard]] const Event* decode_inner(const std::string& stream, std::string_view part,
-                                          bool whole);
+  [[nodiscard]] const Event* decode_inner(std::string stream, std::string_view part, bool whole);
 
   const Prefilter& prefilter_;
   LineCounts& counts_;
   EventReader outer_, inner_;
-  std::map<std::string, std::string> pending_;  // beginnings of lines, by stream
+  struct Begun {
+    std::string stream, text;
+  };
+  std::vector<Begun> pending_;  // beginnings of lines, the oldest first
   std::string joined_;
   std::string_view text_;
 };

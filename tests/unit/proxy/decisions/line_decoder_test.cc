@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,55 @@ TEST_CASE("decisions: lines that the journal or docker's driver for it has split
   const Decoded driver = decode({journal(quoted(line.substr(0, 50)), partial + "\"false\""),
                                  journal(quoted(line.substr(50)), partial + "\"true\"")});
   CHECK(driver.texts == std::vector<std::string>{line});
+}
+
+// An entry of docker's driver: the last piece of a split line has no CONTAINER_PARTIAL_MESSAGE, and
+// before 20.10 pieces had no id.
+std::string driver(const std::string& text, const std::string& container,
+                   const std::string& partial_id, bool last) {
+  std::string more = R"(,"CONTAINER_ID_FULL":")" + container + '"';
+  if (!last) more += R"(,"CONTAINER_PARTIAL_MESSAGE":"true")";
+  if (!partial_id.empty()) {
+    more += R"(,"CONTAINER_PARTIAL_ID":")" + partial_id + R"(","CONTAINER_PARTIAL_LAST":)" +
+            (last ? R"("true")" : R"("false")");
+  }
+  return journal(quoted(text), more);
+}
+
+TEST_CASE("decisions: pieces of two containers in the journal are not joined") {
+  const std::string one = EventLine().text();
+  const std::string two = EventLine{.host = "b.example.com"}.text();
+  const bool with_ids = GENERATE(true, false);
+  const std::string id1 = with_ids ? "p1" : "";
+  const std::string id2 = with_ids ? "p2" : "";
+  const Decoded decoded = decode(
+      {driver(one.substr(0, 100), "c1", id1, false), driver(two.substr(0, 50), "c2", id2, false),
+       driver("noise", "c3", "", true), driver(one.substr(100, 100), "c1", id1, false),
+       driver(two.substr(50), "c2", id2, true), driver(one.substr(200), "c1", id1, true)});
+  CHECK(decoded.texts == std::vector<std::string>{two, one});
+  CHECK(decoded.counts.lines() == 6);
+  CHECK(decoded.counts.torn == 0);
+}
+
+TEST_CASE("decisions: both streams of one container in the journal") {
+  const std::string line = EventLine().text();
+  const Decoded decoded =
+      decode({driver(line.substr(0, 100), "c1", "p1", false), driver("noise", "c1", "", true),
+              driver("other", "c1", "p2", false), driver("noise", "c1", "p2", true),
+              driver(line.substr(100), "c1", "p1", true)});
+  CHECK(decoded.texts == std::vector<std::string>{line});
+}
+
+TEST_CASE("decisions: of too many lines begun the oldest is torn") {
+  const std::string line = EventLine().text();
+  std::vector<std::string> lines;
+  for (int i = 0; i < 15; ++i) lines.push_back(driver("x", "c1", "p" + std::to_string(i), false));
+  lines.push_back(driver(line.substr(0, 100), "c1", "a", false));
+  lines.push_back(driver("x", "c1", "q", false));
+  lines.push_back(driver(line.substr(100), "c1", "a", true));
+  const Decoded decoded = decode(lines);
+  CHECK(decoded.texts == std::vector<std::string>{line});
+  CHECK(decoded.counts.torn == 16);
 }
 
 TEST_CASE("decisions: the last line without a line feed") {
