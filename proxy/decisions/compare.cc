@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/decisions/cells.h"
 #include "proxy/decisions/comparison.h"
@@ -65,18 +66,29 @@ class Differences {
   const Form form_;
 };
 
-// Hands the items of one pass to one function of the comparison.
+// Reads files, and hands their items to one function of the comparison.
 class Pass final : public ItemSink {
  public:
   using Step = Comparison::Found (Comparison::*)(const Event& event);
-  Pass(const Options& options, Comparison& comparison, Step step, const Differences& out)
-      : options_(options), comparison_(comparison), step_(step), out_(out) {}
+  Pass(const Options& options, const std::vector<std::string>& paths, Comparison& comparison,
+       Step step, const Differences& out)
+      : options_(options),
+        paths_(paths),
+        progress_(options.progress, paths),
+        comparison_(comparison),
+        step_(step),
+        out_(out) {}
+
+  [[nodiscard]] Result<void> run(LineCounts& counts) {
+    return scan(paths_, Prefilter(), counts, *this, progress_);
+  }
 
   bool on_item(const Item& item) override {
     const Comparison::Found found = (comparison_.*step_)(item.event);
     if (found == Comparison::Found::no_room) return false;
     if (found != Comparison::Found::only_here || !options_.filter.matches(item.event)) return true;
     ++shown_;
+    progress_.make_way();
     out_.write(item);
     return true;
   }
@@ -84,6 +96,8 @@ class Pass final : public ItemSink {
 
  private:
   const Options& options_;
+  const std::vector<std::string>& paths_;
+  Progress progress_;
   Comparison& comparison_;
   const Step step_;
   const Differences& out_;
@@ -146,26 +160,19 @@ Error no_records(const Options& options) {
 int run_compare(const Options& options) {
   Comparison comparison(options.most_ids, options.filter.path);
   const Differences out(options.form);
-  Pass know(options, comparison, &Comparison::know, out);
-  Pass see(options, comparison, &Comparison::see, out);
-  Pass miss(options, comparison, &Comparison::miss, out);
+  Pass know(options, options.records, comparison, &Comparison::know, out);
+  Pass see(options, options.logs, comparison, &Comparison::see, out);
+  Pass miss(options, options.records, comparison, &Comparison::miss, out);
   LineCounts log_counts;
   LineCounts record_counts;
   LineCounts again;
-  const Prefilter all;
 
-  if (auto done = scan(records_of(options), all, record_counts, know); !done) {
-    return complain(done.error());
-  }
+  if (auto done = know.run(record_counts); !done) return complain(done.error());
   if (comparison.overfull()) return complain_of_room(options);
   if (record_counts.records == 0) return complain(no_records(options));
   out.heading();
-  if (auto done = scan(logs_of(options), all, log_counts, see); !done) {
-    return complain(done.error());
-  }
-  if (auto done = scan(records_of(options), all, again, miss); !done) {
-    return complain(done.error());
-  }
+  if (auto done = see.run(log_counts); !done) return complain(done.error());
+  if (auto done = miss.run(again); !done) return complain(done.error());
   const Comparison::Totals& totals = comparison.finish();
   if (options.form == Form::json) fmt::print("{}\n", as_json(totals));
   tell_summary("log", log_counts);

@@ -25,11 +25,13 @@ class Collect final : public ItemSink {
 
 class Print final : public ItemSink {
  public:
-  Print(const Options& options, Rows& rows) : options_(options), rows_(rows) {}
+  Print(const Options& options, Rows& rows, Progress& progress)
+      : options_(options), rows_(rows), progress_(progress) {}
   bool on_item(const Item& item) override {
     const bool wanted =
         item.event.kind == Event::Kind::decision && options_.filter.matches(item.event);
     if (!wanted) return true;
+    progress_.make_way();
     rows_.write(item);
     return ++count_ != options_.limit && rows_.good();
   }
@@ -37,6 +39,7 @@ class Print final : public ItemSink {
  private:
   const Options& options_;
   Rows& rows_;
+  Progress& progress_;
   std::size_t count_ = 0;
 };
 
@@ -74,9 +77,10 @@ int run_query(const Options& options) {
 
   Rows rows(stdout, options.form, options.records.empty() ? nullptr : &answers);
   rows.heading();
-  Print print(options, rows);
+  Progress progress(options.progress, options.logs);
+  Print print(options, rows, progress);
   LineCounts counts;
-  const auto scanned = scan(logs_of(options), Prefilter(options.filter), counts, print);
+  const auto scanned = scan(options.logs, Prefilter(options.filter), counts, print, progress);
   rows.flush();
   if (!scanned) return complain(scanned.error());
   tell_summary("log", counts);

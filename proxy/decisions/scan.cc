@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -56,7 +57,10 @@ Result<bool> scan_file(const std::string& path, const Prefilter& prefilter, Line
 }  // namespace
 
 Progress::Progress(bool wanted, const std::vector<std::string>& paths)
-    : wanted_(wanted), begun_(monotonic()), last_(begun_) {
+    : wanted_(wanted),
+      rows_to_terminal_(::isatty(STDOUT_FILENO) == 1),
+      begun_(monotonic()),
+      last_(begun_) {
   for (const std::string& path : paths) {
     struct stat about {};
     const bool known = path != "-" && ::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode);
@@ -68,8 +72,15 @@ Progress::Progress(bool wanted, const std::vector<std::string>& paths)
   }
 }
 
-Progress::~Progress() {
+Progress::~Progress() { erase(); }
+
+void Progress::make_way() {
+  if (rows_to_terminal_) erase();
+}
+
+void Progress::erase() {
   if (shown_) fmt::print(stderr, "\r\x1b[K");
+  shown_ = false;
 }
 
 void Progress::advance(std::uint64_t bytes_of_file) {
@@ -94,11 +105,18 @@ void Progress::next_file() {
 Result<void> scan(const ScanOptions& options, const Prefilter& prefilter, LineCounts& counts,
                   ItemSink& sink) {
   Progress progress(options.progress, options.paths);
-  for (const std::string& path : options.paths) {
-    const auto more = scan_file(path, prefilter, counts, sink, progress);
-    if (!more) return fail(more.error());
-    if (!*more) break;
+  return scan(options.paths, prefilter, counts, sink, progress);
+}
+
+Result<void> scan(const std::vector<std::string>& paths, const Prefilter& prefilter,
+                  LineCounts& counts, ItemSink& sink, Progress& progress) {
+  Result<bool> more = true;
+  for (const std::string& path : paths) {
+    more = scan_file(path, prefilter, counts, sink, progress);
+    if (!more || !*more) break;
   }
+  progress.erase();
+  if (!more) return fail(more.error());
   return {};
 }
 

@@ -5,7 +5,9 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
+import select
 import subprocess
 import threading
 from types import SimpleNamespace
@@ -290,6 +292,87 @@ def test_logs_that_agree(logs):
     summary, = objects(compared)
     assert summary["summary"]["in_both"] == 4
     assert summary["summary"]["never_asked"] == 1
+
+
+class Terminal:
+    """A program's standard output and standard error, on one terminal; its standard input is a pipe."""
+
+    def __init__(self, *arguments):
+        self._screen, side = os.openpty()
+        self.process = subprocess.Popen([PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=side, stderr=side)
+        os.close(side)
+        self.raw = b""
+
+    def write(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def look(self, seconds=0.0):
+        """False once everything was read and nobody writes any more."""
+        try:
+            while select.select([self._screen], [], [], seconds)[0]:
+                self.raw += os.read(self._screen, 65536)
+        except OSError:
+            return False
+        return True
+
+    def lines(self):
+        """What is left to see of it."""
+        shown = [""]
+        column = 0
+        for part in re.findall(r"\x1b\[K|[^\x1b]", self.raw.decode("ascii")):
+            if part == "\n":
+                shown.append("")
+            elif part == "\r":
+                column = 0
+            elif part == "\x1b[K":
+                shown[-1] = shown[-1][:column]
+            else:
+                shown[-1] = shown[-1][:column] + part + shown[-1][column + 1:]
+                column += 1
+        return shown
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(DEADLINE)
+        while self.look():
+            pass
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(DEADLINE)
+        os.close(self._screen)
+
+
+@pytest.mark.parametrize("command", ["query", "compare"])
+def test_progress_and_rows_on_one_terminal(logs, command):
+    """Progress is shown on a line that is erased before rows and at the end."""
+    arguments = ["decisions", command, *(["--records", logs.records] if command == "compare" else []), "-"]
+    line = line_of(logs, logs.events[0])
+    for known in (logs.events[0]["decision_id"], logs.events[0]["input"]["request_id"]):
+        line = line.replace(known.encode(), b"unknown" + known[7:].encode())
+    terminal = Terminal(*arguments)
+    try:
+        def progress():
+            before = len(terminal.raw)
+
+            def shown():
+                terminal.write(b"noise\n" * 1024)
+                assert terminal.look()
+                return b" MB" in terminal.raw[before:]
+            eventually(shown, "progress")
+
+        def row():
+            return terminal.look() and b"unknown" in terminal.raw
+        progress()
+        terminal.write(line)
+        eventually(row, "the row")
+        progress()
+        terminal.end()
+        rows = [text for text in terminal.lines() if not text.startswith("warder: ")]
+    finally:
+        terminal.close()
+    assert rows == [*says(*arguments, stdin=line).text.splitlines(), ""]
 
 
 def test_tail_follows_through_rotation(logs, tmp_path):
