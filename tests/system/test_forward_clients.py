@@ -226,6 +226,7 @@ def assert_allowed(warder, www, questions, ran, binary, says, requests):
     assert record["binary"] == os.path.realpath(binary)
     came = first_lines(www.requests())
     assert requests is None or came == requests
+    questions.wait(www, len(came))
     # As many questions as requests, and the same; some clients use several connections at once.
     assert sorted(questions.in_words(www)) == sorted(came)
     assert not [taken.problem for taken in www.taken() if taken.problem]

@@ -403,5 +403,6 @@ def test_two_in_one_packet_the_second_to_a_denied_path(warder, world, raw_places
         client.send(request(ruled, "/public/a") + request(ruled, "/private/b") + request(ruled, "/public/c"))
         assert [client.answer().status for _ in range(3)] == [200, 403, 200]
     assert [r.first.split(b" ")[1] for r in ruled.requests()] == [b"/public/a", b"/public/c"]
+    questions.wait(ruled, 3)
     asked = [entry["input"]["request"]["path"] for entry in questions.about(ruled)]
     assert asked == ["/public/a", "/private/b", "/public/c"]

@@ -200,10 +200,9 @@ def test_d_same_local_port_with_different_addresses(gate3128, world, programs, o
         assert denied.statuses() == [403]
         assert allowed.statuses("mine") == [200]
         assert origins.example.connections() <= before + 1
-    decided = {r["binary"]: r for r in warder.records.since() if r.get("event") == "decision"}
-    assert decided[programs.allowed]["scope"] == f"pid:{world.anchor('box')}"
-    assert decided[programs.denied]["scope"] == f"pid:{world.anchor('box2')}"
-    assert decided[programs.denied]["client"] == f"{BOX2}:{port}"
+    for program, box, address in ((programs.allowed, "box", BOX), (programs.denied, "box2", BOX2)):
+        record = warder.decision_for(f"{address}:{port}")
+        assert (record["binary"], record["scope"]) == (program, f"pid:{world.anchor(box)}")
 
 
 @pytest.mark.parametrize("binary", CLIENTS)
