@@ -187,7 +187,10 @@ def test_a_certificate_that_is_renewed(make_warder, world, origins, mutual_opa, 
 def test_a_bad_certificate_changes_nothing(make_warder, world, mutual_opa, authority):
     shown = authority.issue("spoilt", "DNS:warder")
     warder = make_warder(mutual_opa.url, opa=shows(authority, shown))
-    shown.certificate.write_text("this is no certificate")
+    # Whole at once: half of it would be no good in another way, and told too.
+    new = shown.certificate.with_suffix(".new")
+    new.write_text("this is no certificate")
+    new.replace(shown.certificate)
     told = warder.records.wait(lambda r: r.get("event") == "opa_certificates", "that it is no good")
     assert told["level"] == "error" and str(shown.certificate) in told["detail"]
     # No worker has a connection yet.
