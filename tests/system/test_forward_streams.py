@@ -28,7 +28,7 @@ MEMORY = 50 * MEGABYTE
 def warder(world, forward_opa, dns, origins, raw_places, programs):
     """One worker, so that there is one pool. This process is client and origin, so Warder sees a relay in
     it; a request that is never answered makes that true of it all the time."""
-    warder = Warder(world, forward_opa.url, workers=1, timeouts={"upstream_idle": "3s"})
+    warder = Warder(world, forward_opa.url, workers=1, timeouts={"upstream_idle": "10s"})
     held = threading.Event()
     place = raw_places.make([Answer(wait_for=held)])
     try:
