@@ -57,7 +57,7 @@ TEST_CASE_METHOD(ClientFixture, "client: a document is read by GET", "[opa]") {
 }
 
 TEST_CASE_METHOD(ClientFixture, "client: a document that is none", "[opa]") {
-  start(Kind::tcp, {.timeout = milliseconds(100), .max_answer_bytes = 64});
+  start(Kind::tcp, {.timeout = milliseconds(500), .max_answer_bytes = 64});
   std::string bytes;
   server->on_request = [&](Peer& peer) { peer.send(bytes); };
   const auto error_of = [&](std::string sent) {

@@ -134,7 +134,7 @@ TEST_CASE_METHOD(ClientFixture, "callback: may destroy the call and the client",
                                 Brought::refused_connection, Brought::full_queue);
   const bool client_too = GENERATE(false, true);
   const bool full = brought == Brought::full_queue;
-  start(Kind::unix_socket, {.timeout = milliseconds(50),
+  start(Kind::unix_socket, {.timeout = milliseconds(brought == Brought::deadline ? 50 : 10000),
                             .max_connections = 1,
                             .max_waiting = full ? std::size_t{0} : 10});
   server->on_request = [&](Peer& peer) {
