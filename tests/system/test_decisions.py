@@ -60,7 +60,10 @@ def logs(world, dns, origins, policies, programs, tmp_path_factory):
     opa = Opa(world, policies, name="logged-opa", revision="r1")
     warder = Warder(world, opa.url)
     try:
-        allowed = ask(world, warder, "v4.test")
+        # A connection that the origin, this process too, accepted later would have OPA asked a second time.
+        with RawClient(world.box, warder.address) as client:
+            allowed = client.connect("v4.test", ECHO, b"x")
+            client.read(1)
         denied = ask(world, warder, "denied.test")
         blocked = ask(world, warder, "loopback.test", 443)
         with Agent(world, world.box, programs.denied) as agent:
