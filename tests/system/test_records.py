@@ -71,7 +71,7 @@ REFUSALS = {
     "bad_request": (400, (NO_HOST, "v4.test", 443), False, {}),
     "use_connect": (400, (FORWARD, "v4.test", 443), False, {}),
     "head_too_large": (431, (ENDLESS + "x" * 70000, "v4.test", 443), False, {}),
-    "head_timeout": (408, (ENDLESS, "v4.test", 443), False, {"timeouts": {"head": "300ms"}}),
+    "head_timeout": (408, (ENDLESS, "v4.test", 443), False, {"timeouts": {"head": "1s"}}),
 }
 
 
