@@ -171,11 +171,10 @@ _wrong_rules(rules) := {_mistake(["rules"], "rules is not a list of rules")} if 
 	not _has_entries(rules)
 } else := {mistake |
 	some i, rule in rules
-	not _is_rule(rule)
 	some mistake in _wrong_rule(i, rule)
 }
 
-# Some mistake whatever it is.
+# None in a right one; some in whatever else it is.
 _wrong_rule(i, rule) := {_mistake(["rules", i, key], sprintf("%s is not a key", [key])) | some key in unknown} if {
 	unknown := object.keys(rule) - {"allow", "deny"}
 	count(unknown) > 0
