@@ -220,8 +220,9 @@ constexpr std::array kKeys{
         "opa.breaker_pause", "The pause before OPA is tried again then, by `GET /health`."),
     size_key<&C::opa, &C::Opa::max_denials_per_second, 0>(
         "opa.max_denials_per_second",
-        "Denials of one caller that OPA is asked for, and twice as many at once; above: 429 "
-        "`denial_rate`, but for what the caller was last allowed. `0`: no limit."),
+        "Denials of one caller (told apart as in `limits.connections_per_identity`) that OPA is "
+        "asked for in a second, and twice as many at once; above: 429 `denial_rate`, but for what "
+        "the caller was last allowed. `0`: no limit."),
     duration_key<&C::opa, &C::Opa::max_age, 60 * kMinute, 0>(
         "opa.max_age",
         "The longest time for which an answer is given again without asking OPA, if the answer's "
@@ -286,8 +287,10 @@ constexpr std::array kKeys{
         "limits.connections", "Client connections; lowered to what RLIMIT_NOFILE can hold."),
     size_key<&C::limits, &C::Limits::connections_per_client>(
         "limits.connections_per_client", "Connections from one client address."),
-    size_key<&C::limits, &C::Limits::connections_per_identity>("limits.connections_per_identity",
-                                                               "Connections of one program."),
+    size_key<&C::limits, &C::Limits::connections_per_identity>(
+        "limits.connections_per_identity",
+        "Connections of one program of one user in one container; of all callers there without a "
+        "name to rely on; of one address where nobody is known."),
     size_key<&C::limits, &C::Limits::head_bytes, 1024, 1'048'576>(
         "limits.head_bytes", "Bytes of a request head; above: 431."),
     size_key<&C::limits, &C::Limits::log_queue>(
