@@ -55,14 +55,18 @@ bool receive(Peer& peer, bool& bad) {
   return complete(peer.in);
 }
 
-}  // namespace
-
-Latencies run_bare(const Work& work) {
-  const std::string body = opa::to_json(work.query);
-  const std::string request = fmt::format(
+std::string request_for(const opa::Query& query) {
+  const std::string body = opa::to_json(query);
+  return fmt::format(
       "POST /v1/data/egress/decision HTTP/1.1\r\nHost: localhost\r\n"
       "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
       body.size(), body);
+}
+
+}  // namespace
+
+Latencies run_bare(const Work& work) {
+  const std::string request = request_for(work.query);
   std::vector<Peer> peers(work.at_once);
   const net::UniqueFd ready(::epoll_create1(EPOLL_CLOEXEC));
   for (std::size_t i = 0; i < peers.size(); ++i) {
