@@ -158,6 +158,7 @@ void Approval::forget_answer() {
   record_.subject.decision_id.reset();
   record_.policy.reset();
   record_.would_deny = false;
+  record_.reused = false;
   record_.reason.clear();
 }
 

@@ -189,15 +189,19 @@ TEST_CASE_METHOD(GateFixture, "a caller that is held back has not the answer it 
   wait_for([this] { return resolver.second.open() == 1; });
   resolver.second.answer(identity::Change{"process 4712 holds the socket too now", false, false});
   wait_for([this] { return resolver.first.open() == 1; });
-  for (const std::string_view question : {"one", "two", "three"}) {
-    // Left without an answer, it counts as denied.
-    const auto denied =
-        denials.ask(proxy::identity_key(two, {}), question, proxy::DenialLimit::Clock::now());
+  // Left without an answer, they count as denied; together, so that more is owed than comes back
+  // while the machine stands still.
+  std::vector<std::unique_ptr<proxy::DenialLimit::Question>> denied;
+  for (const std::string_view question : {"one", "two", "three", "four", "five", "six"}) {
+    denied.push_back(
+        denials.ask(proxy::identity_key(two, {}), question, proxy::DenialLimit::Clock::now()));
   }
+  denied.clear();
   resolver.first.answer(two);
   CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 429 Too Many Requests (denial_rate)\r\n"));
   CHECK_FALSE(records.decisions.back().subject.decision_id);
   CHECK_FALSE(records.decisions.back().policy);
+  CHECK_FALSE(records.decisions.back().reused);
   CHECK_FALSE(accept_origin());
 }
 
