@@ -56,7 +56,7 @@ decision := {
 	_auditable
 } else := {
 	"allow": false,
-	"reason": _short(_objection),
+	"reason": _short(_refusal),
 	"policy": null,
 	"enforcement": _enforcement,
 	"would_deny": false,

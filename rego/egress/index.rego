@@ -81,7 +81,7 @@ _mentioned := sort({path |
 # METADATA
 # title: What is wrong with the policies
 # description: >-
-#   A set of objects: the path of the key, the problem, and its severity. An error allows nothing; a warning
+#   A set of objects: the path of the key, the problem, and its severity. An error allows nothing, or has no effect; a warning
 #   is about something that may not be meant.
 problems contains problem if {
 	_indexed

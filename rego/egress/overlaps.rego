@@ -82,6 +82,7 @@ _findings contains _error(_path_of(match, "enforcement"), problem) if {
 
 _findings contains _error(_path_of(match, key), problem) if {
 	some match in _all_matches
+	_gives_no_addresses(match.endpoint)
 	[key, wider] := _limit(match.endpoint)
 	[port, pattern, programs] := _covered(match, _giving)[_]
 	some access in wider
@@ -97,6 +98,7 @@ _findings contains _warning(_path_of(match, key), problem) if {
 	# For speed alone.
 	count(_giving_by_pattern) > 0
 	some match in _all_matches
+	_gives_no_addresses(match.endpoint)
 	[key, wider] := _limit(match.endpoint)
 	[port, pattern, programs] := _covered(match, _giving_by_pattern)[_]
 	some access in wider
@@ -176,6 +178,9 @@ _sni_matched := object.union_n([row |
 ])
 
 _table_row(match, value) := {lower(match.endpoint.host): {format_int(port, 10): value | some port in _ports(match.endpoint)}}
+
+# Otherwise it limits who gets them: an answer has those of every endpoint that grants the request.
+_gives_no_addresses(endpoint) if object.get(endpoint, "allowed_ips", []) == []
 
 # What an endpoint limits, and the accesses that go beyond it.
 _limit(endpoint) := ["access", {"read-write", "full"}] if {

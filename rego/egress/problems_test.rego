@@ -205,6 +205,9 @@ test_limits_without_effect if {
 	unlimited_by({"access": "read-only"}, {"require": {"relays": false}}, "/usr/bin/curl") == set()
 	unlimited_by({"access": "read-only"}, {"x": 1}, "/usr/bin/curl") == {"network_policies/two/endpoints/0/x"}
 	unlimited_by({}, {}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-only", "allowed_ips": []}, {}, "/usr/bin/curl") == access
+	unlimited_by({"access": "read-only", "allowed_ips": ["10.0.0.0/8"]}, {}, "/usr/bin/curl") == set()
+	unlimited_by({"access": "read-only"}, {"allowed_ips": ["10.0.0.0/8"]}, "/usr/bin/curl") == access
 }
 
 test_limits_of_programs_by_pattern if {
@@ -230,6 +233,8 @@ test_limits_of_a_program_that_a_pattern_stands_for if {
 	problems_of(two(read_only, {"host": "a.b.example"}, "/usr/*")) == set()
 	problems_of(two(read_only, {"host": "a.b.example", "access": "read-only"}, "/usr/bin/*")) == set()
 	problems_of(two({"host": "a.b.example"}, read_only, "/usr/bin/*")) == set()
+	private := object.union(read_only, {"allowed_ips": ["10.0.0.0/8"]})
+	problems_of(two(private, {"host": "a.b.example"}, "/usr/bin/*")) == set()
 	read_write := {"host": "a.b.example", "access": "read-write"}
 	problems_of(two(read_write, read_write, "/usr/bin/*")) == set()
 	every row in [["/usr/bin/[ab]", "/usr/bin/*", 1], ["/usr/bin/*", "/usr/**", 0], ["/usr/bin/../x", "/usr/**", 0]] {

@@ -4,6 +4,16 @@ package egress
 # Why nothing grants this. What is wrong with the caller comes first, then with the destination.
 _objection := concat("; ", _problems) if count(_problems) > 0
 
+# There is no objection in words for everything that an entry asks of a program that it lists.
+_refusal := text if {
+	text := _objection
+} else := sprintf(
+	"policy %s lists %s, and asks for more than is known of this caller",
+	[_names(_listing), _program],
+) if {
+	count(_listing) > 0
+}
+
 _problems := array.concat(
 	[problem | not _admitted; problem := _caller_problem],
 	[problem | problem := _endpoint_problem],

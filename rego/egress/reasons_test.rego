@@ -51,6 +51,22 @@ test_programs_of_each_kind if {
 	])
 }
 
+# An answer with the policies' revision, whatever there is no text of its own for.
+test_listed_but_not_admitted if {
+	caller := object.union(question("/usr/bin/curl", "github.com", 443), {"sha256": hash})
+	observed := object.union(caller, {"identity": object.union(caller.identity, {"assurance": "observed"})})
+	every entry in [{"sha256": hash, "assurance": "proven"}, {"sha256": hash, "started_by": ["/usr/bin/bash"]}] {
+		policies_of_test := {"p": {"endpoints": [{"host": "github.com", "port": 443}], "binaries": [entry]}}
+		answer := decided(observed, policies_of_test) with data.revision as "r-1"
+		answer.reason == "policy p lists /usr/bin/curl, and asks for more than is known of this caller"
+		[answer.allow, answer.would_deny, answer.enforcement, answer.revision] == [false, false, "enforce", "r-1"]
+		audited := {"p": object.union(policies_of_test.p, {"enforcement": "audit"})}
+		object.get(decided(observed, audited), "allow", null) == false
+	}
+	incomplete := decided(object.remove(caller, ["host"]), {"p": {"endpoints": [{"host": "github.com", "port": 443}], "binaries": [{"path": "/x"}]}})
+	incomplete.reason == "the input document is not complete"
+}
+
 test_many_policies if {
 	policies_of_test := {name: policy |
 		some name in ["a", "b", "c", "d", "e"]
