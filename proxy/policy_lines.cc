@@ -104,8 +104,8 @@ class WrongKeys {
         out_.push_back({PolicyProblem::Severity::error, below,
                         "stands here a second time: OPA would take one of the two only", file_,
                         static_cast<std::size_t>(entry.first.Mark().line) + 1});
-      if (entry.first.Scalar() == kPolicies && !path.empty() &&
-          path.substr(0, path.find('/')) != kPolicies)
+      const std::string top = path.substr(0, path.find('/'));
+      if (entry.first.Scalar() == kPolicies && !path.empty() && top != kPolicies && top != kIndex)
         out_.push_back({PolicyProblem::Severity::warning, below,
                         "these policies are not loaded: network_policies counts in no directory "
                         "below the one that is named, and below no other key",
@@ -116,6 +116,7 @@ class WrongKeys {
 
  private:
   static constexpr std::string_view kPolicies = "network_policies";
+  static constexpr std::string_view kIndex = "egress_index";
   static constexpr std::size_t kDeepest = 64;
   static constexpr std::size_t kMostNodes = 1'000'000;
   std::string file_;

@@ -160,18 +160,19 @@ Error no_records(const Options& options) {
 int run_compare(const Options& options) {
   Comparison comparison(options.most_ids, options.filter.path);
   const Differences out(options.form);
-  Pass know(options, options.records, comparison, &Comparison::know, out);
-  Pass see(options, options.logs, comparison, &Comparison::see, out);
-  Pass miss(options, options.records, comparison, &Comparison::miss, out);
   LineCounts log_counts;
   LineCounts record_counts;
   LineCounts again;
 
+  // Each is made when its reading begins: how long that takes is what its progress counts.
+  Pass know(options, options.records, comparison, &Comparison::know, out);
   if (auto done = know.run(record_counts); !done) return complain(done.error());
   if (comparison.overfull()) return complain_of_room(options);
   if (record_counts.records == 0) return complain(no_records(options));
   out.heading();
+  Pass see(options, options.logs, comparison, &Comparison::see, out);
   if (auto done = see.run(log_counts); !done) return complain(done.error());
+  Pass miss(options, options.records, comparison, &Comparison::miss, out);
   if (auto done = miss.run(again); !done) return complain(done.error());
   const Comparison::Totals& totals = comparison.finish();
   if (options.form == Form::json) fmt::print("{}\n", as_json(totals));

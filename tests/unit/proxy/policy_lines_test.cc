@@ -95,6 +95,7 @@ TEST_CASE("policies that the package doesn't look at are warned of") {
   const Policies policies;
   policies.tree.write("data.yaml", "network_policies:\n  network_policies: {max_age: 1}\n");
   policies.tree.write("network_policies/more/data.yaml", "network_policies: {}\n");
+  policies.tree.write("index.json", R"({"egress_index": {"policies": {"network_policies": {}}}})");
   policies.tree.write("team/data.yaml", "# ours\nnetwork_policies: {web: {}}\n");
   policies.tree.write("x.json", R"({"egress": {"a/b":
     {"network_policies": {"web": {}}}}})");
