@@ -1,6 +1,9 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <memory>
+#include <string_view>
+#include <vector>
 
 #include "net/socket.h"
 #include "proxy/exchange_record.h"

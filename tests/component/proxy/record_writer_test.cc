@@ -193,20 +193,25 @@ TEST_CASE("levels below the configured one are not written and leave no gap") {
   CHECK(seen.seqs == std::vector<std::uint64_t>{1, 2});
 }
 
-TEST_CASE("a flood of one refusal becomes a few records and a count") {
+// What is written of so many refusals alike.
+Seen written_of(int count, const std::string& code) {
   Pipe pipe = small_pipe();
   auto writer = make_writer({.fd = pipe.writer.get(), .on_drop = {}});
   DecisionRecord denial;
   denial.verdict = Verdict::deny;
-  denial.code = "denied";
+  denial.code = code;
   std::string text;
   std::thread reader([&] { text = read_all(pipe.reader.get()); });
-  for (int i = 0; i < 1000; ++i) writer->write(denial);
+  for (int i = 0; i < count; ++i) writer->write(denial);
   writer->shutdown();
   writer.reset();
   pipe.writer.reset();
   reader.join();
-  const Seen seen = parse(text);
+  return parse(text);
+}
+
+TEST_CASE("a flood of one refusal becomes a few records and a count") {
+  const Seen seen = written_of(1000, "denied");
   std::uint64_t told = 0;
   for (const std::string& event : seen.events) told += event == "decision" ? 1U : 0U;
   CHECK(told + seen.repeated == 1000);
@@ -215,19 +220,7 @@ TEST_CASE("a flood of one refusal becomes a few records and a count") {
 }
 
 TEST_CASE("each tunnel of many that are revoked at once has its record") {
-  Pipe pipe = socket_pair();
-  auto writer = make_writer({.fd = pipe.writer.get(), .on_drop = {}});
-  DecisionRecord revoked;
-  revoked.verdict = Verdict::deny;
-  revoked.code = "revoked";
-  std::string text;
-  std::thread reader([&] { text = read_all(pipe.reader.get()); });
-  for (int i = 0; i < 200; ++i) writer->write(revoked);
-  writer->shutdown();
-  writer.reset();
-  pipe.writer.reset();
-  reader.join();
-  CHECK(parse(text).events == std::vector<std::string>(200, "decision"));
+  CHECK(written_of(200, "revoked").events == std::vector<std::string>(200, "decision"));
 }
 
 TEST_CASE("many threads write at once") {

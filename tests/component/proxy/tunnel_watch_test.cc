@@ -136,6 +136,13 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
     wait_for([this] { return closed(); });
     CHECK(records.decisions.back().code == "revoked");
   }
+  SECTION("and stays open when requests are limited, of which it carries none") {
+    opa::Decision limited = allow_decision();
+    limited.read_only = true;
+    opa.calls.answer(limited);
+    CHECK(records.decisions.back().code == "reauthorized");
+    CHECK_FALSE(closed());
+  }
   SECTION("and stays open without a decision, until there is one") {
     opa.calls.answer(fail({Errc::opa_timeout, 0, "no answer"}));
     CHECK(records.decisions.back().code == "opa_timeout");
