@@ -194,8 +194,9 @@ Diagnostic sni_diagnostic(const Subject& subject, const SniFailure& failure) {
 }
 
 std::string identity_key(const identity::Identity& identity, const net::Endpoint& client) {
-  // Of what a program can change about itself as it likes there is nothing in it: its ancestors,
-  // its arguments, how many processes have its connection, a name nobody vouches for.
+  // What changes with each start of the same file is not in it: ancestors, arguments, how many
+  // processes have its connection, a name nobody vouches for. A copy of the file is another
+  // program.
   if (identity.processes.empty()) {
     const net::IpAddress address = client.address.unmapped();
     // Whoever is on the host may connect from any address of 127.0.0.0/8 (RFC 1122, 3.2.1.3).
