@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "net/address.h"
 #include "net/lookup.h"
@@ -30,9 +31,15 @@ class Client {
   using DocumentCallback = std::function<void(Result<Document>)>;
 
   virtual ~Client() = default;
-  // `query` is not kept. The callback runs once, never before ask() has returned, and may destroy
-  // the call. Errors: the opa_… values of Errc, and cancelled when the client goes first.
-  [[nodiscard]] virtual std::unique_ptr<Call> ask(const Query& query, Callback callback) = 0;
+  // `query` and `caller` are not kept. Callers take turns, and none has more than a quarter of the
+  // connections, and three quarters of the queue; without a name, all of them. The callback runs
+  // once, never before ask() has returned, and may destroy the call. Errors: the opa_… values of
+  // Errc, and cancelled when the client goes first.
+  [[nodiscard]] virtual std::unique_ptr<Call> ask(const Query& query, std::string_view caller,
+                                                  Callback callback) = 0;
+  [[nodiscard]] std::unique_ptr<Call> ask(const Query& query, Callback callback) {
+    return ask(query, {}, std::move(callback));
+  }
   // Reads a document by GET: `path` is one of OPA's data API ("/v1/data/egress/binaries") or
   // "/health", fit to be sent as it is. Otherwise like ask().
   [[nodiscard]] virtual std::unique_ptr<Call> read(std::string_view path,

@@ -13,6 +13,10 @@ namespace {
 constexpr int kOk = 200;
 constexpr std::uint64_t kTellPolicyErrorsEveryMs = 10000;
 
+// What one caller may have of them, so that the others find some free.
+std::size_t share_of_connections(std::size_t all) { return std::max<std::size_t>(all / 4, 1); }
+std::size_t share_of_queue(std::size_t all) { return all - all / 4; }
+
 Result<Decision> to_decision(const Answer& answer) {
   if (answer.status != kOk) {
     return fail(refusal(answer.status, answer.body));
@@ -52,6 +56,7 @@ class HttpCall final : public Call {
 
   // The call is over: the client knows it no longer.
   void leave() {
+    client_->turns_.leave(place_);
     client_ = nullptr;
     deadline_.stop();
   }
@@ -72,8 +77,7 @@ class HttpCall final : public Call {
   Received received_;
   net::Timer deadline_;
   Slot* slot_ = nullptr;
-  bool waiting_ = false;
-  std::list<HttpCall*>::iterator place_;  // in HttpClient::waiting_, when waiting
+  Turns<HttpCall>::Place place_;
   bool retried_ = false;
   // Shared with a posted result, which must not reach a call destroyed meanwhile.
   std::shared_ptr<HttpCall*> alive_;
@@ -128,6 +132,7 @@ HttpClient::HttpClient(net::Loop& loop, ClientOptions options)
     : loop_(loop),
       options_(std::move(options)),
       requests_(options_),
+      turns_(share_of_connections(options_.max_connections)),
       breaker_(options_.breaker_failures),
       probe_timer_(loop, [this] { probe(); }) {
   options_.max_connections = std::max<std::size_t>(options_.max_connections, 1);
@@ -138,11 +143,7 @@ HttpClient::~HttpClient() {
   const Error gone{Errc::cancelled, 0, "the policy client is closing"};
   probe_timer_.stop();
   probe_.reset();
-  while (!waiting_.empty()) {
-    HttpCall& call = *waiting_.front();
-    detach(call);
-    fail_later(call, gone);
-  }
+  while (HttpCall* const call = turns_.any()) fail_later(*call, gone);
   while (!slots_.empty()) {
     Slot& slot = *slots_.back();
     if (HttpCall* call = std::exchange(slot.call_, nullptr)) {
@@ -153,18 +154,20 @@ HttpClient::~HttpClient() {
   }
 }
 
-std::unique_ptr<Call> HttpClient::ask(const Query& query, Callback callback) {
-  return begin(std::move(callback),
+std::unique_ptr<Call> HttpClient::ask(const Query& query, std::string_view caller,
+                                      Callback callback) {
+  return begin(std::move(callback), caller,
                [&](std::string_view token) { return requests_.question(query, token); });
 }
 
 std::unique_ptr<Call> HttpClient::read(std::string_view path, DocumentCallback callback) {
-  return begin(std::move(callback),
+  return begin(std::move(callback), {},
                [&](std::string_view token) { return requests_.reading(path, token); });
 }
 
 template <class Make>
-std::unique_ptr<Call> HttpClient::begin(Received received, const Make& make) {
+std::unique_ptr<Call> HttpClient::begin(Received received, std::string_view caller,
+                                        const Make& make) {
   auto call = std::make_unique<HttpCall>(loop_, *this, std::move(received));
   if (breaker_.open()) {
     fail_later(*call, {Errc::opa_breaker_open, 0, "OPA has not answered lately"});
@@ -176,19 +179,23 @@ std::unique_ptr<Call> HttpClient::begin(Received received, const Make& make) {
     return call;
   }
   call->request_ = make(*bearer);
-  enqueue(*call);
+  enqueue(*call, caller);
   return call;
 }
 
-void HttpClient::enqueue(HttpCall& call) {
+void HttpClient::enqueue(HttpCall& call, std::string_view caller) {
   call.deadline_.start(options_.timeout);
-  call.place_ = waiting_.insert(waiting_.end(), &call);
-  call.waiting_ = true;
+  turns_.wait(call.place_, call, caller);
   serve_waiting();
-  if (call.waiting_ && waiting_.size() > options_.max_waiting) {
-    detach(call);
+  if (!call.place_.waiting()) return;
+  const std::size_t others = turns_.waiting() - 1;
+  const std::size_t own = turns_.waiting_beside(call.place_) - 1;
+  if (others >= options_.max_waiting) {
+    fail_later(call,
+               {Errc::opa_queue_full, 0, fmt::format("{} questions are waiting already", others)});
+  } else if (!caller.empty() && own >= share_of_queue(options_.max_waiting)) {
     fail_later(call, {Errc::opa_queue_full, 0,
-                      fmt::format("{} questions are waiting already", waiting_.size())});
+                      fmt::format("{} questions of this caller are waiting already", own)});
   }
 }
 
@@ -230,11 +237,7 @@ void HttpClient::note_failure(const Error& error) {
   tell(ClientEvent::Kind::breaker_opened, describe(error));
   probe_timer_.start(options_.breaker_pause);
   const Error refused{Errc::opa_breaker_open, 0, describe(error)};
-  while (!waiting_.empty()) {
-    HttpCall& call = *waiting_.front();
-    detach(call);
-    fail_later(call, refused);
-  }
+  while (HttpCall* const call = turns_.any()) fail_later(*call, refused);
 }
 
 // Without regard to the breaker. Whatever the answer is, it is one.
@@ -245,17 +248,17 @@ void HttpClient::probe() {
                                          }));
   const Result<std::string_view> bearer = token();
   call->request_ = requests_.reading("/health", bearer ? *bearer : std::string_view());
-  enqueue(*call);
+  enqueue(*call, {});
   probe_ = std::move(call);
 }
 
-// In the order they came. Calls nobody.
+// Calls nobody.
 void HttpClient::serve_waiting() {
-  while (!waiting_.empty()) {
+  while (HttpCall* const next = turns_.next()) {
     Slot* slot = take_free_slot();
     if (slot == nullptr && slots_.size() >= options_.max_connections) return;
-    HttpCall& call = *waiting_.front();
-    detach(call);
+    HttpCall& call = *next;
+    turns_.begin(call.place_);
     if (slot != nullptr) {
       slot->carry(call);
     } else {
@@ -287,13 +290,9 @@ void HttpClient::open_slot_for(HttpCall& call) {
   slots_.back()->carry(call);
 }
 
-// Takes the call from where it is. A connection that has seen any of its question can't be used any
-// more: its answer would be taken for the next one's.
+// Takes the call from its slot, if it is in one. A connection that has seen any of its question
+// can't be used any more: its answer would be taken for the next one's.
 void HttpClient::detach(HttpCall& call) {
-  if (call.waiting_) {
-    waiting_.erase(call.place_);
-    call.waiting_ = false;
-  }
   if (Slot* slot = std::exchange(call.slot_, nullptr)) {
     slot->call_ = nullptr;
     if (slot->connection_->withdraw()) {
@@ -323,7 +322,7 @@ void HttpClient::fail_later(HttpCall& call, Error error) {
 
 void HttpClient::on_deadline(HttpCall& call) {
   const std::string_view doing =
-      call.waiting_ ? "waiting for a connection" : call.slot_->connection_->doing();
+      call.place_.waiting() ? "waiting for a connection" : call.slot_->connection_->doing();
   Error late{Errc::opa_timeout, 0,
              fmt::format("no whole answer within {} ms ({})", options_.timeout.count(), doing)};
   // A connection that did not come up in time may hang for minutes (tcp(7), tcp_syn_retries).

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,13 +16,14 @@
 #include "opa-client/connection.h"
 #include "opa-client/request.h"
 #include "opa-client/token_file.h"
+#include "opa-client/turns.h"
 
 namespace warder::opa {
 
 class HttpCall;
 class Slot;
 
-// The client behind make_client. A call waits in `waiting_` until a slot takes it; a slot is one
+// The client behind make_client. A call waits for its turn until a slot takes it; a slot is one
 // connection and the call it carries. Callbacks run on the stack of a stream event or of a posted
 // task, as the last thing done there, so they may destroy the call and the client.
 class HttpClient final : public Client {
@@ -33,7 +33,9 @@ class HttpClient final : public Client {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  [[nodiscard]] std::unique_ptr<Call> ask(const Query& query, Callback callback) override;
+  using Client::ask;
+  [[nodiscard]] std::unique_ptr<Call> ask(const Query& query, std::string_view caller,
+                                          Callback callback) override;
   [[nodiscard]] std::unique_ptr<Call> read(std::string_view path,
                                            DocumentCallback callback) override;
 
@@ -55,8 +57,9 @@ class HttpClient final : public Client {
 
   // A call that is served, or fails later. `make` makes its request, given the token.
   template <class Make>
-  [[nodiscard]] std::unique_ptr<Call> begin(Received received, const Make& make);
-  void enqueue(HttpCall& call);
+  [[nodiscard]] std::unique_ptr<Call> begin(Received received, std::string_view caller,
+                                            const Make& make);
+  void enqueue(HttpCall& call, std::string_view caller);
   // The token for the next request, empty where none is needed; tells when it goes bad or good.
   [[nodiscard]] Result<std::string_view> token();
   void tell(ClientEvent::Kind kind, std::string detail);
@@ -77,13 +80,13 @@ class HttpClient final : public Client {
   net::Loop& loop_;
   ClientOptions options_;
   const RequestMaker requests_;
+  Turns<HttpCall> turns_;
   std::optional<TokenFile> token_file_;
   bool token_bad_ = false;
   std::optional<std::uint64_t> policy_error_at_ms_;  // told last
   Breaker breaker_;
   net::Timer probe_timer_;
   std::unique_ptr<Call> probe_;
-  std::list<HttpCall*> waiting_;
   std::vector<std::unique_ptr<Slot>> slots_;
 };
 

@@ -125,7 +125,7 @@ Approval::Next Approval::step() {
 void Approval::ask() {
   answer_.reset();
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(query_, [this](Result<opa::Decision> answer) {
+  call_ = services_.opa.ask(query_, identity_key_, [this](Result<opa::Decision> answer) {
     answer_ = std::move(answer);
     advance();
   });

@@ -193,11 +193,15 @@ constexpr std::array kKeys{
               "--opa-path", "PATH"),
     duration_key<&C::opa, &C::Opa::timeout>(
         "opa.timeout", "Deadline of one question, waiting for a connection included."),
-    size_key<&C::opa, &C::Opa::connections, 1, 1024>("opa.connections",
-                                                     "Connections to OPA, per worker."),
+    size_key<&C::opa, &C::Opa::connections, 1, 1024>(
+        "opa.connections",
+        "Connections to OPA, per worker. One caller (told apart as in "
+        "`limits.connections_per_identity`) has at most a quarter of them at once, and callers "
+        "take turns."),
     size_key<&C::opa, &C::Opa::queue>(
         "opa.queue",
-        "Questions waiting for a connection, per worker; above: 503 `opa_queue_full`."),
+        "Questions waiting for a connection, per worker, and of one caller three quarters of that; "
+        "above: 503 `opa_queue_full`."),
     text_key<&C::opa, &C::Opa::ca_file, read_optional_path>(
         "opa.ca_file",
         "PEM file of the authorities that may vouch for an https OPA; empty: the system's. This "

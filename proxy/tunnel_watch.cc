@@ -157,12 +157,13 @@ TunnelWatch::Next TunnelWatch::caller_holds() {
 void TunnelWatch::ask() {
   answer_.reset();
   const opa::Query query = make_query(tunnel_.subject, tunnel_.caller, tunnel_.request);
+  const std::string caller = identity_key(tunnel_.caller, tunnel_.subject.client);
   if (services_.denials.enabled()) {
-    counted_ = services_.denials.ask_anyway(identity_key(tunnel_.caller, tunnel_.subject.client),
-                                            opa::reuse_key(query), DenialLimit::Clock::now());
+    counted_ =
+        services_.denials.ask_anyway(caller, opa::reuse_key(query), DenialLimit::Clock::now());
   }
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
+  call_ = services_.opa.ask(query, caller, [this](Result<opa::Decision> answer) {
     answer_ = std::move(answer);
     advance();
   });

@@ -35,10 +35,10 @@ void ClientFixture::start_server() {
   address_ = server->address();
 }
 
-std::unique_ptr<Asked> ClientFixture::ask(const opa::Query& query) {
+std::unique_ptr<Asked> ClientFixture::ask(const opa::Query& query, std::string_view caller) {
   auto asked = std::make_unique<Asked>();
   Asked* const into = asked.get();
-  asked->call = client->ask(query, [into](Result<opa::Decision> result) {
+  asked->call = client->ask(query, caller, [into](Result<opa::Decision> result) {
     into->result = std::move(result);
     ++into->answers;
   });

@@ -46,7 +46,8 @@ class ClientFixture : public LoopFixture {
   void stop_server() { server.reset(); }
   void start_server();
 
-  [[nodiscard]] std::unique_ptr<Asked> ask(const opa::Query& query = {});
+  [[nodiscard]] std::unique_ptr<Asked> ask(const opa::Query& query = {},
+                                           std::string_view caller = {});
   // Asks and waits for the result.
   [[nodiscard]] std::unique_ptr<Asked> answer(const opa::Query& query = {});
   // Reads a document and waits for it.

@@ -258,6 +258,64 @@ TEST_CASE_METHOD(ClientFixture, "queue: bounded, and waiting counts for the dead
   CHECK(answer()->allowed());
 }
 
+TEST_CASE_METHOD(ClientFixture, "queue: one caller leaves connections for others", "[opa]") {
+  start(GENERATE(Kind::tcp, Kind::unix_socket), {.max_connections = 4});
+  std::vector<Peer*> held;
+  server->on_request = [&](Peer& peer) { held.push_back(&peer); };
+  std::vector<std::unique_ptr<Asked>> many;
+  for (int i = 0; i < 8; ++i) many.push_back(ask({}, "many"));
+  const auto other = ask({}, "other");
+  REQUIRE(run_until([&] { return held.size() == 2; }));
+  held[1]->send(response(kAllow));
+  REQUIRE(run_until([&] { return other->done(); }));
+  CHECK(server->requests.size() == 2);
+  // Each that is answered makes room for the next.
+  server->on_request = [](Peer& peer) { peer.send(response(kAllow)); };
+  held[0]->send(response(kAllow));
+  REQUIRE(run_until([&] { return many.back()->done(); }));
+  for (const auto& each : many) CHECK(each->allowed());
+}
+
+TEST_CASE_METHOD(ClientFixture, "queue: a question given up makes room for the caller's next",
+                 "[opa]") {
+  start(GENERATE(Kind::tcp, Kind::unix_socket), {.max_connections = 4});
+  bool silent = true;
+  server->on_request = [&](Peer& peer) {
+    if (!std::exchange(silent, false)) peer.send(response(kAllow));
+  };
+  auto given_up = ask({}, "one");
+  REQUIRE(run_until([&] { return server->requests.size() == 1; }));
+  const auto next = ask({}, "one");
+  given_up.reset();
+  REQUIRE(run_until([&] { return next->done(); }));
+  CHECK(next->allowed());
+}
+
+TEST_CASE_METHOD(ClientFixture, "queue: one caller leaves places for others", "[opa]") {
+  start(GENERATE(Kind::tcp, Kind::unix_socket), {.max_connections = 1, .max_waiting = 4});
+  Peer* held = nullptr;
+  server->on_request = [&](Peer& peer) { held = &peer; };
+  std::vector<std::unique_ptr<Asked>> many;
+  for (int i = 0; i < 4; ++i) many.push_back(ask({}, "many"));
+  const auto refused = ask({}, "many");
+  const auto other = ask({}, "other");
+  const auto beyond = ask({}, "third");
+  REQUIRE(run_until([&] { return refused->done() && beyond->done() && held != nullptr; }));
+  CHECK(refused->error() == Errc::opa_queue_full);
+  CHECK(refused->detail() == "3 questions of this caller are waiting already");
+  CHECK(beyond->error() == Errc::opa_queue_full);
+  CHECK(beyond->detail() == "4 questions are waiting already");
+  std::vector<int> order;
+  server->on_request = [&](Peer& peer) {
+    order.push_back(other->done() ? 1 : 0);
+    peer.send(response(kAllow));
+  };
+  held->send(response(kAllow));
+  REQUIRE(run_until([&] { return many.back()->done() && other->done(); }));
+  // Whose question was on the way has had their turn.
+  CHECK(order == std::vector<int>{0, 1, 1, 1});
+}
+
 TEST_CASE_METHOD(ClientFixture, "queue: the deadline of one that waits", "[opa]") {
   start(Kind::tcp, {.timeout = milliseconds(500), .max_connections = 1});
   // The one before is answered just too late for the one that waits to get an answer of its own.

@@ -70,6 +70,7 @@ TEST_CASE_METHOD(GateFixture, "a denied CONNECT gets 403, and nothing is opened"
 TEST_CASE_METHOD(GateFixture, "what OPA is asked is what the record says") {
   reach_decision("API.Example.com.:8443");
   REQUIRE(opa.queries.size() == 1);
+  CHECK(opa.callers[0] == proxy::identity_key(known_caller(), {}));
   CHECK(opa.queries[0].host == "api.example.com");
   CHECK(opa.queries[0].port == 8443);
   CHECK(opa.queries[0].binary == "/usr/bin/curl");

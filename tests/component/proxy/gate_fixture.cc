@@ -38,8 +38,10 @@ std::unique_ptr<identity::Lookup> GateResolver::confirm(const identity::Connecti
       second, std::move(callback));
 }
 
-std::unique_ptr<opa::Call> GateOpa::ask(const opa::Query& query, Callback callback) {
+std::unique_ptr<opa::Call> GateOpa::ask(const opa::Query& query, std::string_view caller,
+                                        Callback callback) {
   queries.push_back(query);
+  callers.emplace_back(caller);
   return std::make_unique<Asked<opa::Call, Result<opa::Decision>>>(calls, std::move(callback));
 }
 

@@ -66,11 +66,13 @@ class GateOpa final : public opa::Client {
  public:
   GateQuestions<Result<opa::Decision>> calls;
   std::vector<opa::Query> queries;
+  std::vector<std::string> callers;  // of each query
 
   GateQuestions<Result<opa::Document>> reads;
   std::vector<std::string> paths;
 
-  std::unique_ptr<opa::Call> ask(const opa::Query& query, Callback callback) override;
+  std::unique_ptr<opa::Call> ask(const opa::Query& query, std::string_view caller,
+                                 Callback callback) override;
   std::unique_ptr<opa::Call> read(std::string_view path, DocumentCallback callback) override;
 };
 
