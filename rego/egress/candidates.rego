@@ -20,7 +20,7 @@ _matching contains match if {
 _matching contains match if {
 	_indexed
 	some match in data.egress_index.labels[_parent][_port]
-	_fits_label(match.endpoint.host)
+	_fits_label(match.endpoint.host, _labels[0])
 }
 
 _matching contains _match(name, i, endpoint) if {

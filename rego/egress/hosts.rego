@@ -70,7 +70,7 @@ _stands_for_host(pattern) if {
 
 _stands_for_host(pattern) if {
 	_parent_of(pattern) == _parent
-	_fits_label(pattern)
+	_fits_label(pattern, _labels[0])
 	_is_host(pattern)
 }
 
@@ -79,7 +79,7 @@ _is_within_label(host) if {
 	not _first_label(host) in {"*", "**"}
 }
 
-_fits_label(host) if glob.match(_first_label(host), ["."], _labels[0])
+_fits_label(pattern, label) if glob.match(_first_label(pattern), ["."], label)
 
 _first_label(host) := split(lower(host), ".")[0]
 

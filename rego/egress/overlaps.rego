@@ -129,13 +129,29 @@ _path_of(match, key) := ["network_policies", match.policy, "endpoints", match.nu
 
 # What a table has for all hosts that an endpoint is for.
 _covered(match, table) := {[port, pattern, found] |
-	some port in _ports(match.endpoint)
 	some pattern in _covering(lower(match.endpoint.host))
+	some port in _ports(match.endpoint)
 	found := table[pattern][format_int(port, 10)]
 }
 
-# Every pattern that stands for all of what this one stands for.
-_covering(host) := [pattern | some pattern in _patterns_for(host, split(host, ".")); not startswith(pattern, "*.")] if {
+# Every pattern that stands for all of what this one stands for. Where one stands for a label's "*" as for any
+# letter, it stands for whatever that "*" does.
+_covering(host) := array.concat(_covering_by_keys(host), [pattern |
+	by_beginning := _patterns_within_label[_parent_of(host)]
+	label := _first_label(host)
+	some n in numbers.range(0, count(label))
+	some pattern, _ in by_beginning[substring(label, 0, n)]
+	_fits_label(pattern, label)
+])
+
+# By the labels after the first, and what the first begins with.
+_patterns_within_label := object.union_n([{_parent_of(host): {split(host, "*")[0]: {host: null}}} |
+	some match in _all_matches
+	host := lower(match.endpoint.host)
+	_is_within_label(host)
+])
+
+_covering_by_keys(host) := [pattern | some pattern in _patterns_for(host, split(host, ".")); not startswith(pattern, "*.")] if {
 	_first_label(host) == "**"
 } else := _patterns_for(host, split(host, "."))
 

@@ -169,6 +169,70 @@ test_audit_without_effect if {
 	problems_of(two({"host": "a.example", "enforcement": "audit"}, {"host": "a.example", "enforcement": "audit"}, "/x")) == set()
 }
 
+test_audit_without_effect_beside_patterns_within_the_label if {
+	problems_of(two({"host": "Xa.b.example", "enforcement": "audit"}, {"host": "X*.b.example"}, "/usr/bin/wget")) == {error(
+		"network_policies/one/endpoints/0/enforcement",
+		"audit has no effect at Xa.b.example:443: policy two enforces at x*.b.example",
+	)}
+	every row in [
+		["xa", "x*"],
+		["x", "x*"],
+		["ax", "*x"],
+		["a1b", "a*b"],
+		["ab", "a*b"],
+		["xy*", "x*"],
+		["x*", "x*"],
+		["x*y", "x*"],
+		["*yx", "*x"],
+		["ac*db", "a*b"],
+		["a*b", "*b"],
+		["a*c*b", "a*b"],
+		["a*c", "a*"],
+		["1*2", "*1*2*"],
+	] {
+		hosts := [concat(".", [label, "b.example"]) | some label in row]
+		problems := problems_of(two({"host": hosts[0], "enforcement": "audit"}, {"host": hosts[1]}, "/usr/bin/wget"))
+		{problem.path | some problem in problems} == {"network_policies/one/endpoints/0/enforcement"}
+	}
+	every row in [
+		["x*.b.example", "y*.b.example"],
+		["x*.b.example", "xy*.b.example"],
+		["x*.b.example", "*x.b.example"],
+		["x*.b.example", "xa.b.example"],
+		["xa.b.example", "y*.b.example"],
+		["xa.b.example", "*x.b.example"],
+		["xa.b.example", "x*.c.example"],
+		["xa.c.b.example", "x*.b.example"],
+		["xa.b.example", "x*.a.b.example"],
+		["*.b.example", "x*.b.example"],
+		["**.b.example", "x*.b.example"],
+		["**.b.example", "*-*.b.example"],
+		["a*b.b.example", "a*c*b.b.example"],
+		["a*b.b.example", "*b*a*.b.example"],
+		["a.b.example", "a*a.b.example"],
+		["2001:db8::1", "x*.b.example"],
+	] {
+		problems_of(two({"host": row[0], "enforcement": "audit"}, {"host": row[1]}, "/usr/bin/wget")) == set()
+	}
+	problems_of(two({"host": "xa.b.example", "enforcement": "audit"}, {"host": "x*.b.example", "port": 80}, "/usr/bin/wget")) == set()
+}
+
+test_limits_and_sni_beside_patterns_within_the_label if {
+	wide := {"host": "x*.b.example"}
+	limited := {"host": "xa.b.example", "access": "read-only"}
+	problems_of(two(limited, wide, "/usr/bin/curl")) == {error(
+		"network_policies/one/endpoints/0/access",
+		"access has no effect for /usr/bin/curl at xa.b.example:443: policy two gives it full access to x*.b.example",
+	)}
+	by_rules := {"host": "xy*.b.example", "rules": [{"allow": {"method": "GET"}}]}
+	{problem.path | some problem in problems_of(two(by_rules, wide, "/usr/bin/curl"))} == {"network_policies/one/endpoints/0/rules"}
+	{problem.severity | some problem in problems_of(two(limited, wide, "/usr/bin/*"))} == {"warning"}
+	problems_of(two({"host": "xa.b.example"}, object.union(wide, {"sni": "match"}), "/usr/bin/curl")) == {warning(
+		"network_policies/one/endpoints/0/host",
+		"sni: match holds for /usr/bin/curl at xa.b.example:443 too: policy two asks for it at x*.b.example",
+	)}
+}
+
 unlimited_by(first, second, other) := {problem.path |
 	some problem in problems_of(two(object.union({"host": "a.b.example"}, first), object.union({"host": "a.b.example"}, second), other))
 	problem.severity == "error"
