@@ -175,10 +175,10 @@ _wrong_rules(rules) := {_mistake(["rules"], "rules is not a list of rules")} if 
 }
 
 # None in a right one; some in whatever else it is.
-_wrong_rule(i, rule) := {_mistake(["rules", i, key], sprintf("%s is not a key", [key])) | some key in unknown} if {
+_wrong_rule(i, rule) := {_mistake(["rules", i, key], sprintf("rules[%d].%s is not a key", [i, key])) | some key in unknown} if {
 	unknown := object.keys(rule) - {"allow", "deny"}
 	count(unknown) > 0
-} else := {_mistake(array.concat(["rules", i, verb], mistake.at), mistake.problem) |
+} else := {_mistake(array.concat(["rules", i, verb], mistake.at), sprintf("rules[%d].%s", [i, mistake.problem])) |
 	some verb, limits in rule
 	some mistake in _wrong_limits(verb, limits)
 } if {
@@ -187,7 +187,7 @@ _wrong_rule(i, rule) := {_mistake(["rules", i, key], sprintf("%s is not a key", 
 
 _wrong_limits(verb, limits) := {_mistake([], sprintf("%s has neither method nor path", [verb]))} if {
 	not _has_keys(limits)
-} else := {mistake |
+} else := {_mistake(mistake.at, sprintf("%s.%s", [verb, mistake.problem])) |
 	some key, value in limits
 	not _is_limit(key, value)
 	some mistake in _wrong_value(key, value, _limit_keys)

@@ -335,7 +335,7 @@ test_what_is_written_wrong_opens_nothing if {
 
 test_a_rule_that_is_written_wrong_opens_nothing if {
 	right := {"allow": {"method": "*"}}
-	method := "method is %v, not a method in capitals, or *"
+	method := "rules[1].deny.method is %v, not a method in capitals, or *"
 	every row in [
 		[{}, "", "rules[1] is not a rule"],
 		[[], "", "rules[1] is not a rule"],
@@ -343,16 +343,16 @@ test_a_rule_that_is_written_wrong_opens_nothing if {
 		[null, "", "rules[1] is not a rule"],
 		["GET", "", "rules[1] is not a rule"],
 		[{"allow": {"method": "GET"}, "deny": {"method": "PUT"}}, "", "rules[1] is not a rule"],
-		[{"permit": {"method": "GET"}}, "/permit", "permit is not a key"],
-		[{"allow": null, "method": "GET"}, "/method", "method is not a key"],
-		[{"allow": {}}, "/allow", "allow has neither method nor path"],
-		[{"deny": {}}, "/deny", "deny has neither method nor path"],
-		[{"deny": []}, "/deny", "deny has neither method nor path"],
-		[{"deny": ["/a"]}, "/deny", "deny has neither method nor path"],
-		[{"deny": "GET"}, "/deny", "deny has neither method nor path"],
-		[{"deny": null}, "/deny", "deny has neither method nor path"],
-		[{"allow": {"methd": "GET"}}, "/allow/methd", "methd is not a key"],
-		[{"deny": {"method": "GET", "host": "x"}}, "/deny/host", "host is not a key"],
+		[{"permit": {"method": "GET"}}, "/permit", "rules[1].permit is not a key"],
+		[{"allow": null, "method": "GET"}, "/method", "rules[1].method is not a key"],
+		[{"allow": {}}, "/allow", "rules[1].allow has neither method nor path"],
+		[{"deny": {}}, "/deny", "rules[1].deny has neither method nor path"],
+		[{"deny": []}, "/deny", "rules[1].deny has neither method nor path"],
+		[{"deny": ["/a"]}, "/deny", "rules[1].deny has neither method nor path"],
+		[{"deny": "GET"}, "/deny", "rules[1].deny has neither method nor path"],
+		[{"deny": null}, "/deny", "rules[1].deny has neither method nor path"],
+		[{"allow": {"methd": "GET"}}, "/allow/methd", "rules[1].allow.methd is not a key"],
+		[{"deny": {"method": "GET", "host": "x"}}, "/deny/host", "rules[1].deny.host is not a key"],
 		[{"deny": {"method": "delete"}}, "/deny/method", sprintf(method, ["delete"])],
 		[{"deny": {"method": ["GET"]}}, "/deny/method", sprintf(method, [["GET"]])],
 		[{"deny": {"method": ""}}, "/deny/method", sprintf(method, [""])],
@@ -376,7 +376,7 @@ test_a_pattern_that_no_path_matches_is_written_wrong if {
 		"/%41", "/%2e", "/%c3", "/%2F", "/%5C", "/%3B", "/%3F", "/%23", "/%00", "/%7F", "/%7E", "/%5F", "/%", "/%2", "/é",
 		"//", "/a//b", "/.", "/..", "/a/./b", "/a/..", "/^a", "/a|b", "/a\n", " /a", null, 1, ["/a"],
 	] {
-		problem := sprintf("path is %v, not a path in canonical form, or a pattern with * and **", [pattern])
+		problem := sprintf("rules[0].deny.path is %v, not a path in canonical form, or a pattern with * and **", [pattern])
 		wrong({"rules": [{"deny": {"path": pattern}}]}, problem)
 		{found.path | some found in problems_of(mistaken({"rules": [{"deny": {"path": pattern}}]}))} == {"network_policies/wrong/endpoints/0/rules/0/deny/path"}
 	}

@@ -119,7 +119,7 @@ class TestCheck:
         assert done.returncode == 1
         place = "network_policies/web/endpoints/0/rules/0/allow/methd"
         assert done.stdout.splitlines() == [
-            f"{folder}/data.yaml:10: error: {place}: methd is not a key",
+            f"{folder}/data.yaml:10: error: {place}: rules[0].allow.methd is not a key",
             f"{folder}/data.yaml:1: error: revision: revision is 20261128, not a text",
             "2 errors, 0 warnings",
         ]
