@@ -33,19 +33,6 @@ constexpr std::array<std::string_view, 62> kLaunchers{
     "strace", "su",      "sudo",    "systemd-run", "tclsh",   "tcsh",   "time",    "timeout",
     "toybox", "unshare", "vim",     "watch",       "xargs",   "zsh"};
 
-struct RealCaller {
-  std::string_view name, caller;
-};
-// Programs that have others connect for them.
-constexpr std::array<RealCaller, 6> kRealCallers{{
-    {"apt", "/usr/lib/apt/methods/http (and https)"},
-    {"apt-get", "/usr/lib/apt/methods/http (and https)"},
-    {"aptitude", "/usr/lib/apt/methods/http (and https)"},
-    {"docker", "the engine (dockerd or containerd)"},
-    {"git", "/usr/lib/git-core/git-remote-http (https too), and ssh for ssh remotes"},
-    {"scp", "/usr/bin/ssh"},
-}};
-
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // "python3.11" and "perl5.36.0" are python and perl.
@@ -125,11 +112,16 @@ class Looker {
       warnings.push_back(fmt::format(
           "{} is a script: the kernel runs its interpreter ({}), and a caller is known by that",
           file, script));
+    look_at_real_caller(name, file, warnings);
+    if (script.empty()) look_at_program(name, file, warnings);
+  }
+
+  static void look_at_real_caller(const std::string& name, const std::string& file,
+                                  std::vector<std::string>& warnings) {
     for (const RealCaller& known : kRealCallers)
       if (base_name(name) == known.name || base_name(file) == known.name)
         warnings.push_back(
             fmt::format("{} does not connect itself: who calls is {}", known.name, known.caller));
-    if (script.empty()) look_at_program(name, file, warnings);
   }
 
   // That what starts a caller runs other things too doesn't matter: the caller has its own entry.
@@ -214,7 +206,10 @@ class Looker {
     if (report.matches.size() < kMostMatches) report.matches.push_back(path);
     std::vector<std::string> warnings;
     // Nobody is known by a script, which a pattern may well match beside what is meant.
-    if (calls() && interpreter_of(root_, path).empty()) look_at_program(path, path, warnings);
+    if (calls() && interpreter_of(root_, path).empty()) {
+      look_at_real_caller(path, path, warnings);
+      look_at_program(path, path, warnings);
+    }
     look_at_file(path, warnings);
     for (std::string& warning : warnings)
       if (report.warnings.size() < kMostMatches) report.warnings.push_back(std::move(warning));

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/policy_source.h"
@@ -20,6 +22,19 @@ struct ProgramReport {
   std::vector<std::string> matches;  // of a pattern, the first few
   std::vector<std::string> warnings;
 };
+
+// Programs that have others connect for them, by the name of their file.
+struct RealCaller {
+  std::string_view name, caller;
+};
+inline constexpr std::array<RealCaller, 6> kRealCallers{{
+    {"apt", "/usr/lib/apt/methods/http (and https)"},
+    {"apt-get", "/usr/lib/apt/methods/http (and https)"},
+    {"aptitude", "/usr/lib/apt/methods/http (and https)"},
+    {"docker", "the engine (dockerd or containerd)"},
+    {"git", "/usr/lib/git-core/git-remote-http (https too), and ssh for ssh remotes"},
+    {"scp", "/usr/bin/ssh"},
+}};
 
 // One for each different path of a binary or of those that start it, in order. `root` is an open
 // directory. May wait for a file system.

@@ -86,7 +86,20 @@ TEST_CASE("programs that run whatever they are told to are warned of") {
 
 TEST_CASE("who calls in a program's place is told") {
   Sandbox sandbox;
-  CHECK(warns(sandbox.look("/usr/bin/git"), "who calls is /usr/lib/git-core/git-remote-http"));
+  std::string names;
+  for (const RealCaller& known : kRealCallers) {
+    const std::string name(known.name);
+    names += name + " ";
+    sandbox.make("opt/" + name + "/bin/" + name, "x");
+    const std::string told = name + " does not connect itself: who calls is ";
+    for (const std::string& listed : {"/opt/" + name + "/bin/" + name, "/opt/" + name + "/bin/*"})
+      CHECK(warns(sandbox.look(listed), told + std::string(known.caller)));
+  }
+  CHECK(names == "apt apt-get aptitude docker git scp ");
+  CHECK(warns(sandbox.look("/usr/bin/gi*"), "who calls is /usr/lib/git-core/git-remote-http"));
+  // What starts a caller need not connect.
+  sandbox.binaries = {{"a", "/usr/bin/curl", false, {"/usr/bin/git", "/usr/bin/gi*"}}};
+  for (const ProgramReport& report : sandbox.look()) CHECK(report.warnings.empty());
   CHECK_FALSE(warns(sandbox.look("/usr/bin/git"), "descendants"));
   CHECK(warns(sandbox.look("/usr/bin/git", true), "with descendants"));
   const ProgramReport pip = sandbox.look("/usr/bin/pip3");
