@@ -33,8 +33,15 @@ constexpr std::string_view kQuery = R"({
       "path": object.get(b, "path", ""), "descendants": object.get(b, "descendants", false),
       "started_by": [p | some p in object.get(b, "started_by", [])],
       "sha256": is_string(object.get(b, "sha256", null))} |
-    some name, policy in data.network_policies
-    some i, b in policy.binaries
+    some [name, i, b] in sort(array.concat(
+      [[name, i, b] |
+        not data.egress_index
+        some name, policy in data.network_policies
+        some i, b in policy.binaries],
+      [[name, to_number(i), entry.binary] |
+        some name, policy in data.egress_index.policies
+        some entries in policy.binaries
+        some i, entry in entries]))
     is_object(b)],
   "index": [INDEX]
 })";

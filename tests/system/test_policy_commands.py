@@ -325,6 +325,25 @@ class TestBuild:
         done = policy("check", built)
         assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n")
 
+    def test_programs_of_what_was_built(self, policies, root, tmp_path):
+        """As those of the policies: also one that some entries list, and one that starts others."""
+        more = ("      - { path: /usr/bin/python3, descendants: true }\n"
+                "      - { path: /usr/bin/curl, sha256: " + "a" * 64 + ", started_by: [/bin/bash] }\n")
+        folder, built = policies(GOOD + more), tmp_path / "built"
+        assert policy("build", folder, "-o", built).returncode == 0
+        written, indexed = (policy("check", data, "--root", root, "--json") for data in (folder, built))
+        assert (indexed.returncode, json.loads(indexed.stdout)) == (0, json.loads(written.stdout))
+        told = {program["path"]: program["first_entry"] for program in json.loads(indexed.stdout)["programs"]}
+        assert told == {
+            "/bin/bash": "network_policies/web/binaries/4/started_by",
+            "/opt/**/tool": "network_policies/web/binaries/1",
+            "/usr/bin/curl": "network_policies/web/binaries/0",
+            "/usr/bin/python3": "network_policies/web/binaries/2",
+        }
+        (built / "policies.yaml").write_text(folder.joinpath("data.yaml").read_text())
+        both = policy("check", built, "--root", root, "--json")
+        assert json.loads(both.stdout)["programs"] == json.loads(written.stdout)["programs"]
+
     def test_warnings_are_told(self, policies, tmp_path):
         folder = policies(GOOD.replace("/opt/**/tool", "/**"))
         (folder / "team").mkdir()
