@@ -1,11 +1,14 @@
 #include "proxy/policy_lines.h"
 
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <functional>
+#include <numeric>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -19,6 +22,12 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostLocated = 100;
 constexpr std::size_t kMostFiles = 4096;
 constexpr std::uintmax_t kLargestFile = std::uintmax_t{16} << 20;
+
+constexpr std::string_view kPolicies = "network_policies";
+constexpr std::string_view kIndex = "egress_index";
+// What the policy package reads below `data`, beside what OPA itself puts there.
+constexpr std::array<std::string_view, 3> kRead{kPolicies, "revision", kIndex};
+constexpr std::string_view kOfOpa = "system";
 
 struct Place {
   std::size_t depth = 0;  // how many parts of the pointer were found
@@ -115,13 +124,69 @@ class WrongKeys {
   }
 
  private:
-  static constexpr std::string_view kPolicies = "network_policies";
-  static constexpr std::string_view kIndex = "egress_index";
   static constexpr std::size_t kDeepest = 64;
   static constexpr std::size_t kMostNodes = 1'000'000;
   std::string file_;
   std::vector<PolicyProblem>& out_;
   std::size_t visited_ = 0;
+};
+
+// How many letters have to be put in, left out or replaced.
+std::size_t edits_between(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j] + 1, diagonal + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+// network_policy is three edits away from what is meant.
+bool is_misspelling(std::string_view key, std::string_view of) {
+  const std::size_t most = std::min<std::size_t>(of.size() / 4, 3);
+  return key.size() <= of.size() + most && edits_between(key, of) <= most;
+}
+
+// Keys of `data` itself. Other packages may have theirs in the same directory.
+class UnreadKeys {
+ public:
+  void visit(const YAML::Node& root, const std::vector<std::string>& prefix,
+             const std::string& file) {
+    if (!root.IsMap()) return;
+    if (prefix.empty()) {
+      for (const auto& entry : root)
+        if (entry.first.IsScalar())
+          add(entry.first.Scalar(), file, static_cast<std::size_t>(entry.first.Mark().line) + 1);
+      return;
+    }
+    // With policies in it, it is told of for those.
+    const bool told = root[std::string(kPolicies)].IsDefined();
+    if (!told && directories_.insert(prefix.front()).second) add(prefix.front(), file, 0);
+  }
+  [[nodiscard]] std::vector<PolicyProblem> take() { return std::move(found_); }
+
+ private:
+  void add(const std::string& key, const std::string& file, std::size_t line) {
+    if (key == kOfOpa || std::find(kRead.begin(), kRead.end(), key) != kRead.end()) return;
+    if (found_.size() >= kMostLocated) return;
+    const auto* const meant = std::find_if(kRead.begin(), kRead.end(), [&](std::string_view read) {
+      return is_misspelling(key, read);
+    });
+    if (meant != kRead.end())
+      found_.push_back({PolicyProblem::Severity::error, escaped(key),
+                        fmt::format("nothing reads this key: is {} meant?", *meant), file, line});
+    else
+      found_.push_back({PolicyProblem::Severity::warning, escaped(key),
+                        "the policy package doesn't read this key", file, line});
+  }
+
+  std::set<std::string> directories_;
+  std::vector<PolicyProblem> found_;
 };
 
 }  // namespace
@@ -170,12 +235,16 @@ void locate(const std::string& directory, std::vector<PolicyProblem>& problems) 
 
 std::vector<PolicyProblem> wrong_keys(const std::string& directory) {
   std::vector<PolicyProblem> found;
+  // However many there are, the others are found too.
+  UnreadKeys unread;
   for_each_file(directory, [&](const fs::path& file, const YAML::Node& root) {
+    const std::vector<std::string> prefix = prefix_of(file, directory);
     std::string path;
-    for (const std::string& part : prefix_of(file, directory))
-      path += (path.empty() ? "" : "/") + escaped(part);
+    for (const std::string& part : prefix) path += (path.empty() ? "" : "/") + escaped(part);
     WrongKeys(file, found).visit(root, path, 0);
+    unread.visit(root, prefix, file);
   });
+  for (PolicyProblem& problem : unread.take()) found.push_back(std::move(problem));
   return found;
 }
 

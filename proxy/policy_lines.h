@@ -15,7 +15,8 @@ void locate(const std::string& directory, std::vector<PolicyProblem>& problems);
 
 // Of those files, an error for each key that stands twice in one mapping (OPA takes the last one
 // and says nothing), and a warning for each `network_policies` that is not where the policy package
-// looks for it.
+// looks for it. A key of `data` itself that the package doesn't read is a warning too (a directory
+// is such a key, and named once), and an error where it looks like one that it reads.
 [[nodiscard]] std::vector<PolicyProblem> wrong_keys(const std::string& directory);
 
 // The parts of an RFC 6901 pointer without its first slash.

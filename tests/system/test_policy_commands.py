@@ -164,6 +164,25 @@ class TestCheck:
         assert "error: network_policies: no policies are loaded" in done.stdout
         assert done.stdout.endswith(", 0 warnings\n"), done.stdout
 
+    def test_a_misspelled_key_beside_good_policies(self, policies):
+        folder = policies("revison: r-1\n" + GOOD + "network_policy: {}\nteams: [a]\n")
+        (folder / "limits").mkdir()
+        (folder / "limits/data.json").write_text("{}")
+        done = policy("check", folder)
+        assert done.returncode == 1, done
+        assert done.stdout.splitlines() == [
+            f"{folder}/data.yaml:13: error: network_policy: nothing reads this key: is network_policies meant?",
+            f"{folder}/data.yaml:1: error: revison: nothing reads this key: is revision meant?",
+            f"{folder}/limits/data.json: warning: limits: the policy package doesn't read this key",
+            f"{folder}/data.yaml:14: warning: teams: the policy package doesn't read this key",
+            "2 errors, 2 warnings",
+        ]
+
+    def test_data_of_another_package(self, policies):
+        done = policy("check", policies(GOOD + "revision: r-1\nteams: [a]\n"))
+        assert done.returncode == 0, done
+        assert done.stdout.endswith("0 errors, 1 warning\n"), done.stdout
+
     def test_policies_that_allow_nothing(self, policies):
         done = policy("check", policies("network_policies: {}\n"))
         assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings\n")

@@ -79,15 +79,15 @@ TEST_CASE("a key that stands twice is an error, wherever it is") {
                       "  a/b: {max_age: 1, endpoints: [{host: x}, {host: y, port: 1, host: z}]}\n"
                       "  web: {}\n"
                       "  web: {}\n");
-  policies.tree.write("deep/data.json", R"({"a": 1, "a": 2})");
+  policies.tree.write("network_policies/deep/data.json", R"({"a": 1, "a": 2})");
   const auto found = wrong_keys(policies.tree.root());
   REQUIRE(found.size() == 3);
   std::vector<std::string> places;
   for (const PolicyProblem& problem : found)
     places.push_back(problem.path + " " + std::to_string(problem.line));
   std::sort(places.begin(), places.end());
-  CHECK(places == std::vector<std::string>{"deep/a 1", "network_policies/a~1b/endpoints/1/host 2",
-                                           "network_policies/web 4"});
+  CHECK(places == std::vector<std::string>{"network_policies/a~1b/endpoints/1/host 2",
+                                           "network_policies/deep/a 1", "network_policies/web 4"});
   CHECK(found[0].severity == PolicyProblem::Severity::error);
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("policies that the package doesn't look at are warned of") {
   policies.tree.write("network_policies/more/data.yaml", "network_policies: {}\n");
   policies.tree.write("index.json", R"({"egress_index": {"policies": {"network_policies": {}}}})");
   policies.tree.write("team/data.yaml", "# ours\nnetwork_policies: {web: {}}\n");
-  policies.tree.write("x.json", R"({"egress": {"a/b":
+  policies.tree.write("x.json", R"({"system": {"a/b":
     {"network_policies": {"web": {}}}}})");
   const auto found = wrong_keys(policies.tree.root());
   std::vector<std::string> places;
@@ -109,15 +109,58 @@ TEST_CASE("policies that the package doesn't look at are warned of") {
   }
   std::sort(places.begin(), places.end());
   CHECK(places == std::vector<std::string>{"team/data.yaml:2 team/network_policies",
-                                           "x.json:2 egress/a~1b/network_policies"});
+                                           "x.json:2 system/a~1b/network_policies"});
+}
+
+TEST_CASE(
+    "keys that the package doesn't read are told, and more loudly where another one is meant") {
+  const Policies policies;
+  policies.tree.write("data.yaml",
+                      "network_policies: {}\n"
+                      "revision: r-1\n"
+                      "egress_index: {revison: x}\n"
+                      "system: {}\n"
+                      "revison: r-1\n"
+                      "network_policy: {}\n"
+                      "Network_Policies: {}\n"
+                      "egres_indx: {}\n"
+                      "a/version: 1\n"
+                      "policies: {}\n");
+  policies.tree.write("limits/a.json", "{}");
+  policies.tree.write("limits/b.json", "{}");
+  policies.tree.write("network_polices/web.yaml", "endpoints: []\n");
+  policies.tree.write("list.yaml", "- 1\n");
+  std::vector<std::string> found;
+  for (const PolicyProblem& problem : wrong_keys(policies.tree.root())) {
+    const bool error = problem.severity == PolicyProblem::Severity::error;
+    CHECK((problem.problem.find("meant?") != std::string::npos) == error);
+    found.push_back((error ? "error " : "warning ") + problem.path + " " +
+                    std::to_string(problem.line));
+  }
+  std::sort(found.begin(), found.end());
+  CHECK(found == std::vector<std::string>{"error Network_Policies 7", "error egres_indx 8",
+                                          "error network_polices 0", "error network_policy 6",
+                                          "error revison 5", "warning a~1version 9",
+                                          "warning limits 0", "warning policies 10"});
+}
+
+TEST_CASE("what is wrong is found beside many keys that nobody reads") {
+  const Policies policies;
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "key" + std::to_string(i) + ": 1\n";
+  policies.tree.write("data.yaml", text + "network_policies: {web: {}, web: {}}\n");
+  const auto found = wrong_keys(policies.tree.root());
+  REQUIRE_FALSE(found.empty());
+  CHECK(found.size() <= 101);
+  CHECK(found[0].path == "network_policies/web");
 }
 
 TEST_CASE("aliases don't make a search endless") {
   const Policies policies;
-  std::string text = "a0: &a0 [x]\n";
+  std::string text = "network_policies:\n  a0: &a0 [x]\n";
   for (int i = 1; i < 60; ++i) {
     const std::string before = "*a" + std::to_string(i - 1);
-    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + ", " + before +
+    text += "  a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + ", " + before +
             "]\n";
   }
   policies.tree.write("data.yaml", text);
