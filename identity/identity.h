@@ -25,6 +25,9 @@ struct FileId {
 // What a process has to do with the connection.
 enum class Role { connector, holder };
 
+// In place of a path that proves nothing. No policy can name it: its paths begin with a slash.
+constexpr std::string_view kForeignPath = "?";
+
 // A process that holds the connection, or that opened it.
 struct Process {
   pid_t pid = 0;
@@ -55,7 +58,8 @@ struct Process {
   // A claim of the process's, its first 4096 bytes with a blank between arguments; only where
   // configured.
   std::optional<std::string> command_line;
-  // Paths of the parents' images, nearest first.
+  // Paths of the parents' images, nearest first. kForeignPath for one that may have put any file at
+  // any path.
   std::vector<std::string> ancestors;
   // No other program was in between, up to the first process of its PID namespace, as far as the
   // kernel's own counts prove it; false when they don't, or weren't asked.

@@ -222,7 +222,8 @@ void ProcProcessFacts::read_ancestors(const Known& known, Process& process) cons
     const bool repeated = std::find(seen.begin(), seen.end(), parent) != seen.end();
     if (!stat || stat->start_time > youngest || repeated) return;
     if (auto path = read_link(directory->get(), "exe"))
-      process.ancestors.push_back(std::move(*path));
+      process.ancestors.push_back(trusts_paths_of(directory->get()) ? std::move(*path)
+                                                                    : std::string(kForeignPath));
     youngest = stat->start_time;
     seen.push_back(parent);
     parent = stat->parent;
@@ -255,7 +256,15 @@ std::optional<std::string> ProcProcessFacts::read_path_of(const KernelTask& task
   auto path = read_link(directory->get(), "exe");
   const auto stat = read_stat(directory->get());
   if (!path || !stat || !started_then(task, stat->start_time)) return std::nullopt;
-  return std::move(*path);
+  return trusts_paths_of(directory->get()) ? std::move(*path) : std::string(kForeignPath);
+}
+
+// Whoever makes a user namespace may mount in one of its own, and so have any file at any path
+// (user_namespaces(7)). Whatever gives it such an image makes another KernelTask of it.
+bool ProcProcessFacts::trusts_paths_of(int process) const {
+  if (!roots_.user_namespaces()) return true;
+  const auto space = read_link(process, "ns/user");
+  return space && roots_.knows_user_namespace(parse_inode_link(*space, "user").value_or(0));
 }
 
 // The file of that name below `root`. At once a name that the kernel has not cached is left undone.

@@ -55,8 +55,10 @@ struct FactsOptions {
 //
 // uid and gid are the effective ones.
 //
-// `ancestors`: every parent as it is now. `ancestors_complete` says that no other program can have
-// been in between, up to the first process of its PID namespace. After the parent's end a process
+// `ancestors`: every parent as it is now, by the kernel's path of its image; kForeignPath for one
+// in a user namespace that is neither ours nor a sandbox's.
+// `ancestors_complete` says that no other program can have been in between, up to the first process
+// of its PID namespace. After the parent's end a process
 // gets another parent and nothing in procfs shows it, and clone(2) with CLONE_PARENT leaves out the
 // caller; only the kernel's counts of execve(2) tell (identity/bpf/pass.bpf.c). So by procfs alone
 // only the first process itself has a complete list. Where a program was executed by another in the
@@ -101,6 +103,7 @@ class ProcProcessFacts final : public ProcessFacts {
   void name_ancestors(const KernelFacts& kernel, Process& process);
   [[nodiscard]] const std::optional<std::string>& path_of(const KernelTask& task);
   [[nodiscard]] std::optional<std::string> read_path_of(const KernelTask& task) const;
+  [[nodiscard]] bool trusts_paths_of(int process) const;
   [[nodiscard]] int give_binary(Process& process, const std::vector<int>& roots, Known* known);
   [[nodiscard]] bool writable(const Process& process, int root, Known& known);
 

@@ -188,6 +188,29 @@ TEST_CASE_METHOD(FactsFixture, "a process that gives itself another image", "[id
   CHECK(configured.read({other.pid(), other.pid(), {}})->image_settable);
 }
 
+TEST_CASE_METHOD(FactsFixture, "a parent that may have any file at any path", "[identity][bpf]") {
+  const testing::ProgramCopy allowed("allowed"), other("other");
+  testing::Client client(testing::kClientProgram);
+  const testing::Ids ids = connect(client);
+  REQUIRE(client.tell("fork " + other.path()).starts_with("ok"));
+  Process process = holder_running(ids.inode, other.path());
+  CHECK(process.ancestors.at(0) == testing::kClientProgram);
+
+  REQUIRE(client.tell("set-image " + allowed.path()) == "ok");
+  process = holder_running(ids.inode, other.path());
+  CHECK(process.ancestors.at(0) == kForeignPath);
+  CHECK(process.ancestors.at(1) == std::filesystem::read_symlink("/proc/self/exe").string());
+  const auto plain = facts.read({process.pid, process.pid, {}});
+  REQUIRE(plain);
+  CHECK(plain->ancestors.at(0) == kForeignPath);
+  // In a sandbox's own user namespace its paths are what the policy means.
+  const net::UniqueFd proc = std::move(*open_directory(AT_FDCWD, "/proc"));
+  std::vector<Sandbox> sandboxes;
+  sandboxes.push_back(std::move(*Sandbox::open(proc.get(), client.pid())));
+  ProcProcessFacts configured(proc.get(), sandboxes);
+  CHECK(configured.read({process.pid, process.pid, {}})->ancestors.at(0) == allowed.path());
+}
+
 TEST_CASE_METHOD(FactsFixture, "what is read once and what each time", "[identity][bpf]") {
   const testing::ProgramCopy program("program");
   testing::Client client(program.path());
