@@ -13,8 +13,23 @@ constexpr std::uint32_t kKnown = 1, kSeen = 2, kUnanswered = 4;
 
 constexpr std::size_t kMostSums = 100'000;
 
+// Whether OPA said yes, of an event, and of what a sum with decisions stands for: by docs/codes.md
+// all that comes of a yes has other codes than these.
+bool was_allowed(const Event& event) {
+  if (event.kind == Event::Kind::record) {
+    const std::string_view code = event.text(Field::code);
+    return code != "denied" && code != "policy_undefined";
+  }
+  const std::string_view outcome = event.outcome();
+  return outcome == "allow" || outcome == "audit";
+}
+
+// Of sums for which there was no room of their own.
+std::string like_any(const Event& event) { return was_allowed(event) ? "allowed" : "denied"; }
+
 std::string like(const Event& event) {
-  std::string key(event.text(Field::binary));
+  std::string key = like_any(event);
+  key.append(1, '\0').append(event.text(Field::binary));
   key.append(1, '\0').append(event.text(Field::host)).append(1, '\0');
   return key.append(event.at(Field::port).text);
 }
@@ -64,12 +79,12 @@ void Comparison::know_sum(const Event& record) {
   // Those that OPA answered; of a kind all have the same code.
   if (record.text(Field::last_decision_id).empty()) return;
   std::string key = like(record);
-  if (sums_.size() == kMostSums && !sums_.contains(key)) key.clear();
+  if (sums_.size() >= kMostSums && !sums_.contains(key)) key = like_any(record);
   sums_[key] += record.number(Field::count).value_or(0);
 }
 
 bool Comparison::covered_by_sum(const Event& event) {
-  for (const std::string& key : {like(event), std::string()}) {
+  for (const std::string& key : {like(event), like_any(event)}) {
     const auto sum = sums_.find(key);
     if (sum == sums_.end() || sum->second == 0) continue;
     --sum->second;

@@ -53,7 +53,7 @@ class Comparison {
 
   const std::string path_;
   IdTable decisions_, requests_;
-  // Refusals that were not told one by one, by program and destination.
+  // Refusals that were not told one by one, by what OPA said, program and destination.
   std::unordered_map<std::string, std::uint64_t> sums_;
   Totals totals_;
 };

@@ -51,9 +51,9 @@ std::string record(const std::string& decision, const std::string& request,
       .text();
 }
 
-std::string sum(const std::string& last, int count) {
-  return R"({"ts":"t","seq":9,"event":"repeated","decision":"deny","code":"denied","count":)" +
-         std::to_string(count) +
+std::string sum(const std::string& last, int count, const std::string& code = "denied") {
+  return R"({"ts":"t","seq":9,"event":"repeated","decision":"deny","code":")" + code +
+         R"(","count":)" + std::to_string(count) +
          R"(,"binary":"/usr/bin/python3.11","host":"api.example.com","port":443,)" +
          R"("last_decision_id":)" + last + R"(,"last_request_id":"r"})";
 }
@@ -110,6 +110,33 @@ TEST_CASE("decisions: refusals that are told as sums") {
   const std::string other =
       EventLine{.decision_id = "d", .request_id = "4", .host = "x.org"}.text();
   CHECK(compare({other}, {sum("\"d2\"", 1)}).only_logged == Ids{"d"});
+}
+
+TEST_CASE("decisions: a sum stands for those of its own outcome") {
+  const auto asked = [](const std::string& id, const std::string& allow) {
+    return EventLine{.decision_id = id, .request_id = id, .allow = allow}.text();
+  };
+  std::string undefined = asked("u", "false");
+  const std::size_t result = undefined.find(R"("result":)");
+  undefined.erase(result, undefined.find(R"("timestamp")") - result);
+  const std::vector<std::string> events{asked("n", "false"), asked("y", "true"), undefined};
+  for (const char* code : {"denied", "policy_undefined"}) {
+    CAPTURE(code);
+    const Compared found = compare(events, {sum("\"x\"", 3, code)});
+    CHECK(found.only_logged == Ids{"y"});
+    CHECK(found.totals.summed_up == 2);
+    CHECK(found.totals.only_recorded_as_sums == 1);
+  }
+  for (const char* code : {"address_blocked", "connection_refused", "name_not_found"}) {
+    CAPTURE(code);
+    const Compared found = compare(events, {sum("\"x\"", 3, code)});
+    CHECK(found.only_logged == Ids{"n", "u"});
+    CHECK(found.totals.summed_up == 1);
+    CHECK(found.totals.only_recorded_as_sums == 2);
+  }
+  const Compared both = compare(events, {sum("\"x\"", 2), sum("\"x\"", 1, "address_blocked")});
+  CHECK(both.only_logged.empty());
+  CHECK(both.totals.only_recorded_as_sums == 0);
 }
 
 TEST_CASE("decisions: lines that stand there twice") {
