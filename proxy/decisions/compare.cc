@@ -141,10 +141,20 @@ void tell(const Comparison::Totals& totals) {
   }
 }
 
-std::string as_json(const Comparison::Totals& totals) {
+// A line that was not read may be the very one that is said to be missing.
+void tell_overlong(std::string_view name, const LineCounts& counts) {
+  if (counts.overlong == 0) return;
+  fmt::print(stderr,
+             "warder: {} lines of the {} were too long to be read: what it seems to lack may stand "
+             "in one of them, so that this is not proven\n",
+             counts.overlong, name);
+}
+
+std::string as_json(const Comparison::Totals& totals, std::uint64_t overlong) {
   JsonOut out;
   out.open("summary");
   for (const Total& total : kTotals) out.add(total.key, totals.*total.count);
+  out.add("lines_too_long", overlong);
   out.close();
   return out.finish();
 }
@@ -175,10 +185,14 @@ int run_compare(const Options& options) {
   Pass miss(options, options.records, comparison, &Comparison::miss, out);
   if (auto done = miss.run(again); !done) return complain(done.error());
   const Comparison::Totals& totals = comparison.finish();
-  if (options.form == Form::json) fmt::print("{}\n", as_json(totals));
+  if (options.form == Form::json) {
+    fmt::print("{}\n", as_json(totals, log_counts.overlong + record_counts.overlong));
+  }
   tell_summary("log", log_counts);
   tell_summary("records", record_counts);
   tell(totals);
+  tell_overlong("log", log_counts);
+  tell_overlong("records", record_counts);
   const std::uint64_t shown = see.shown() + miss.shown();
   if (shown < totals.only_recorded + totals.only_logged) {
     fmt::print(stderr, "warder: {} of those that stand in one log only are wanted\n", shown);

@@ -6,11 +6,12 @@
 #include "opa-client/json.h"
 #include "proxy/decisions/event_fields.h"
 #include "proxy/decisions/instant.h"
+#include "proxy/decisions/line_reader.h"
 
 namespace warder::decisions {
 namespace {
 
-constexpr opa::JsonLimits kLimits{2 << 20, 64};
+constexpr opa::JsonLimits kLimits{LineReader::kLongest, 64};
 constexpr std::size_t kMostContainers = 64;
 constexpr std::size_t kMostBundles = 16;
 

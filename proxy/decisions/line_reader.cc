@@ -1,5 +1,6 @@
 #include "proxy/decisions/line_reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -8,11 +9,11 @@ namespace warder::decisions {
 namespace {
 
 constexpr std::size_t kBlock = 256 << 10;
+constexpr std::size_t kUsual = 1 << 20;  // a line
 
 }  // namespace
 
-LineReader::LineReader(net::UniqueFd fd)
-    : source_(std::move(fd)), buffer_(LineReader::kLongest + kBlock) {}
+LineReader::LineReader(net::UniqueFd fd) : source_(std::move(fd)), buffer_(kUsual + kBlock) {}
 
 Result<bool> LineReader::refill() {
   if (begin_ > 0) {
@@ -25,6 +26,9 @@ Result<bool> LineReader::refill() {
     if (!passing_over_) ++overlong_;
     passing_over_ = true;
     end_ = scanned_ = 0;
+  }
+  if (buffer_.size() - end_ < kBlock) {
+    buffer_.resize(std::min(2 * buffer_.size(), kLongest + kBlock));
   }
   const std::size_t room = buffer_.size() - end_;
   const auto got = source_.read({buffer_.data() + end_, room < kBlock ? room : kBlock});

@@ -11,10 +11,14 @@
 
 namespace warder::decisions {
 
-// Cuts bytes into lines. Memory is bounded: a line longer than kLongest is passed over and counted.
+// Cuts bytes into lines. Memory grows with the longest line, and is bounded: one longer than
+// kLongest is passed over and counted.
 class LineReader {
  public:
-  static constexpr std::size_t kLongest = 1 << 20;  // bytes, the line feed not counted
+  // Bytes, the line feed not counted. Of a decision that Warder has received, the question and the
+  // answer are at most 1 MiB each (rego/opa.yaml, opa::AnswerLimits), and OPA's console writes six
+  // bytes for one where that is a '<', '>' or '&'; 1 MiB is for the rest of the event.
+  static constexpr std::size_t kLongest = (6 + 6 + 1) << 20;
 
   explicit LineReader(net::UniqueFd fd);
 

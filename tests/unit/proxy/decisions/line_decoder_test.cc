@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/decisions/line_reader.h"
 #include "sample.h"
 
 namespace warder::decisions {
@@ -76,13 +77,51 @@ TEST_CASE("decisions: a split line that is not continued is torn") {
 }
 
 TEST_CASE("decisions: a split line may not grow without end") {
-  const std::string part(100'000, 'x');
-  std::vector<std::string> lines(12, docker(part));
+  const std::string piece =
+      fmt::format(R"({{"log":"{}","stream":"stderr"}})", std::string(100'000, 'x'));
+  std::vector<std::string> lines(LineReader::kLongest / 100'000 + 1, piece);
   lines.push_back(docker(EventLine().text() + "\n"));
   lines.push_back(docker(EventLine().text() + "\n"));
   const Decoded decoded = decode(lines);
   CHECK(decoded.texts.size() == 1);
   CHECK(decoded.counts.overlong == 1);
+}
+
+// An event of a question and an answer of 1 MiB each, of which the console escapes every byte.
+std::string longest_event() {
+  std::string escaped;
+  for (int i = 0; i < 1 << 20; ++i) escaped += "\\u003c";
+  return EventLine{.host = escaped, .reason = escaped}.text();
+}
+
+// Inside a JSON string; what there is of control characters is escaped already.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+TEST_CASE("decisions: the longest decisions are read, however they are kept") {
+  const std::string line = longest_event();
+  const auto pieces = [&](std::size_t size, const auto& form) {
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < line.size(); at += size) {
+      lines.push_back(form(line.substr(at, size), at + size >= line.size()));
+    }
+    return lines;
+  };
+  CHECK(decode({line}).counts.decisions == 1);
+  const auto by_docker = [](const std::string& text, bool last) {
+    return fmt::format(R"({{"log":"{}{}","stream":"stderr"}})", escaped(text), last ? "\\n" : "");
+  };
+  CHECK((decode(pieces(16 << 10, by_docker)).texts == std::vector<std::string>{line}));
+  const auto by_journal = [](const std::string& text, bool last) {
+    return journal('"' + escaped(text) + '"', last ? "" : R"(,"_LINE_BREAK":"line-max")");
+  };
+  CHECK((decode(pieces(48 << 10, by_journal)).texts == std::vector<std::string>{line}));
 }
 
 TEST_CASE("decisions: entries of the journal") {
