@@ -1,13 +1,16 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/decisions/cells.h"
 #include "proxy/decisions/json_out.h"
+#include "proxy/decisions/lines_about.h"
 #include "proxy/decisions/options.h"
 #include "proxy/decisions/story.h"
 #include "proxy/text_escape.h"
@@ -15,52 +18,98 @@
 namespace warder::decisions {
 namespace {
 
-constexpr std::size_t kMostLines = 16;
+// Standard input and pipes are empty the second time.
+bool can_be_read_again(const std::vector<std::string>& paths) {
+  return std::all_of(paths.begin(), paths.end(), [](const std::string& path) {
+    struct stat about {};
+    return path != "-" && ::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode);
+  });
+}
 
-// Keeps the lines of one kind that are about an id.
-class LinesAbout final : public ItemSink {
+bool has_all(const std::vector<std::string>& some, const std::vector<std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& id) {
+    return std::find(some.begin(), some.end(), id) != some.end();
+  });
+}
+
+class Both final : public ItemSink {
  public:
-  LinesAbout(const Filter& filter, Event::Kind kind) : filter_(filter), kind_(kind) {}
-
-  bool on_item(const Item& item) override {
-    if (item.event.kind != kind_ || !is_about(item.event)) return true;
-    if (lines_.size() == kMostLines) {
-      ++left_;
-      return true;
-    }
-    lines_.emplace_back(item.text);
-    const std::string decision(item.event.text(Field::decision_id));
-    if (!decision.empty()) decisions_.push_back(decision);
-    return true;
-  }
-
-  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
-  [[nodiscard]] const std::vector<std::string>& decisions() const { return decisions_; }
-  [[nodiscard]] std::size_t left() const { return left_; }
+  Both(ItemSink& one, ItemSink& other) : one_(one), other_(other) {}
+  bool on_item(const Item& item) override { return one_.on_item(item) && other_.on_item(item); }
 
  private:
-  [[nodiscard]] bool is_about(const Event& event) const {
-    if (filter_.matches(event)) return true;
-    const std::string_view last = event.text(Field::last_decision_id);
-    return !last.empty() &&
-           std::find(filter_.ids.begin(), filter_.ids.end(), last) != filter_.ids.end();
-  }
-
-  const Filter& filter_;
-  const Event::Kind kind_;
-  std::vector<std::string> lines_, decisions_;
-  std::size_t left_ = 0;
+  ItemSink& one_;
+  ItemSink& other_;
 };
 
+// Reads both logs. A request that was let through by an earlier answer has no decision but that
+// one, which only its record names; and of an answer that Warder did not receive no record has the
+// id, but the event has that of the request. So each log is looked through for what the other
+// names.
+class Search {
+ public:
+  explicit Search(const Options& options) : options_(options) {}
+
+  [[nodiscard]] Result<void> run() {
+    const bool records_first = can_be_read_again(options_.records);
+    for (const bool of_records : {records_first, !records_first, records_first}) {
+      if (auto read = of_records ? read_records() : read_log(); !read) return read;
+    }
+    return {};
+  }
+
+  [[nodiscard]] const LinesAbout& events() const { return events_; }
+  [[nodiscard]] const LinesAbout& records() const { return records_; }
+  [[nodiscard]] const LineCounts& log_counts() const { return log_counts_; }
+  [[nodiscard]] const LineCounts& record_counts() const { return record_counts_; }
+
+ private:
+  [[nodiscard]] Result<void> read_log();
+  [[nodiscard]] Result<void> read_records();
+  [[nodiscard]] std::vector<std::string> with(const std::vector<std::string>& more) const {
+    std::vector<std::string> ids{options_.id};
+    ids.insert(ids.end(), more.begin(), more.end());
+    return ids;
+  }
+
+  const Options& options_;
+  LinesAbout events_{Event::Kind::decision, {options_.id}};
+  LinesAbout records_{Event::Kind::record, {options_.id}};
+  LineCounts log_counts_, record_counts_;
+  bool log_read_ = false, records_read_ = false;
+};
+
+Result<void> Search::read_log() {
+  const std::vector<std::string> named = records_.decisions();
+  const bool nothing_new = has_all(events_.decisions(), named) || !can_be_read_again(options_.logs);
+  if (std::exchange(log_read_, true) && nothing_new) return {};
+  events_ = LinesAbout(Event::Kind::decision, with(named));
+  log_counts_ = {};
+  return scan(logs_of(options_), Prefilter(events_.filter()), log_counts_, events_);
+}
+
+Result<void> Search::read_records() {
+  const bool found = !records_.lines().empty();
+  const bool nothing_new = found || events_.lines().empty() || !can_be_read_again(options_.records);
+  if (std::exchange(records_read_, true) && nothing_new) return {};
+  LinesAbout of_request(Event::Kind::record, with(events_.requests()));
+  Both both(records_, of_request);
+  record_counts_ = {};
+  auto scanned = scan(records_of(options_), Prefilter(of_request.filter()), record_counts_, both);
+  if (records_.lines().empty()) records_ = std::move(of_request);
+  return scanned;
+}
+
 void print_json(const LinesAbout& events, const LinesAbout& records) {
-  for (const std::string& text : events.lines()) {
+  for (const LoggedLine& line : events.lines()) {
     JsonOut out;
-    out.add_json("event", text);
+    out.add_json("event", line.text);
     fmt::print("{}\n", out.finish());
   }
-  for (const std::string& text : records.lines()) {
+  for (const LoggedLine& line : records.lines()) {
     JsonOut out;
-    out.add_json("record", text);
+    out.add_json("record", line.text);
+    if (line.count > 1) out.add("count", line.count);
     fmt::print("{}\n", out.finish());
   }
 }
@@ -75,24 +124,12 @@ int nothing_found(const Options& options, const LineCounts& logs, const LineCoun
 }  // namespace
 
 int run_show(const Options& options, bool brief) {
-  Filter filter;
-  filter.path.assign(1, '*');
-  filter.probes = true;
-  filter.ids = {options.id};
-  LineCounts record_counts;
-  LinesAbout records(filter, Event::Kind::record);
-  auto scanned = scan(records_of(options), Prefilter(filter), record_counts, records);
-  if (!scanned) return complain(scanned.error());
-
-  // A request that was let through by an earlier answer has no decision but that one.
-  Filter wider = filter;
-  wider.ids.insert(wider.ids.end(), records.decisions().begin(), records.decisions().end());
-  LineCounts log_counts;
-  LinesAbout events(wider, Event::Kind::decision);
-  scanned = scan(logs_of(options), Prefilter(wider), log_counts, events);
-  if (!scanned) return complain(scanned.error());
+  Search search(options);
+  if (const auto done = search.run(); !done) return complain(done.error());
+  const LinesAbout& events = search.events();
+  const LinesAbout& records = search.records();
   if (events.lines().empty() && records.lines().empty()) {
-    return nothing_found(options, log_counts, record_counts);
+    return nothing_found(options, search.log_counts(), search.record_counts());
   }
   if (options.form == Form::json) {
     print_json(events, records);
@@ -103,7 +140,7 @@ int run_show(const Options& options, bool brief) {
   if (!options.records.empty() && records.lines().empty()) {
     fmt::print(stderr, "warder: Warder's records have nothing about it\n");
   }
-  const std::size_t left = events.left() + records.left();
+  const std::uint64_t left = events.left() + records.left();
   if (left > 0) fmt::print(stderr, "warder: {} more lines about it\n", left);
   return 0;
 }

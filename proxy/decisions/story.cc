@@ -5,14 +5,17 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "opa-client/json.h"
 #include "proxy/decisions/event.h"
 #include "proxy/decisions/instant.h"
+#include "proxy/decisions/line_reader.h"
 #include "proxy/text_escape.h"
 
 namespace warder::decisions {
@@ -21,7 +24,7 @@ namespace {
 using proxy::visible;
 using rapidjson::Value;
 
-constexpr opa::JsonLimits kLimits{1 << 20, 64};
+constexpr opa::JsonLimits kLimits{LineReader::kLongest, 64};
 constexpr std::size_t kMostListed = 32;
 
 // A member, or null where there is none, or no object.
@@ -92,23 +95,77 @@ std::string outcome_of(bool allowed, bool audit) {
   return !allowed ? "deny" : audit ? "allow, but only because it is audited" : "allow";
 }
 
+std::string_view raw(const Value* value) {
+  return value == nullptr || !value->IsString()
+             ? std::string_view()
+             : std::string_view(value->GetString(), value->GetStringLength());
+}
+
+// But for `detail`: Warder's own words, with many of them.
+bool has_semicolon(const Value& value) {
+  if (value.IsString()) return raw(&value).find(';') != std::string_view::npos;
+  if (value.IsArray()) {
+    const auto entries = value.GetArray();
+    return std::any_of(entries.begin(), entries.end(), has_semicolon);
+  }
+  if (!value.IsObject()) return false;
+  const auto members = value.GetObject();
+  return std::any_of(members.begin(), members.end(), [](const auto& entry) {
+    return raw(&entry.name) != "detail" && has_semicolon(entry.value);
+  });
+}
+
+// What Warder's records say of requests, as far as all of them are told.
+class Recorded {
+ public:
+  void add(const LoggedLine& line, const Value& record);
+  // What the record of the request has in place of this decision; empty where Warder received it,
+  // or that can't be said.
+  [[nodiscard]] std::string instead_of(const std::string& decision,
+                                       const std::string& request) const;
+
+ private:
+  bool whole_ = true;
+  std::unordered_set<std::string> decisions_;
+  std::unordered_map<std::string, std::string> without_;  // answers, by request
+};
+
+void Recorded::add(const LoggedLine& line, const Value& record) {
+  if (line.count > 1 || line.left_out > 0) whole_ = false;
+  const std::string id = shown(&record, "decision_id");
+  decisions_.insert(id);
+  decisions_.insert(shown(&record, "last_decision_id"));
+  if (shown(&record, "event") != "decision" || !id.empty()) return;
+  const std::string answer = joined(shown(&record, "status"), " ", shown(&record, "code"));
+  std::string& answers = without_[shown(&record, "request_id")];
+  if (answers.find(answer) == std::string::npos) answers = joined(answers, ", ", answer);
+}
+
+std::string Recorded::instead_of(const std::string& decision, const std::string& request) const {
+  const auto found = without_.find(request);
+  const bool received = request.empty() || decisions_.contains(decision);
+  return !whole_ || received || found == without_.end() ? std::string() : found->second;
+}
+
 class Story {
  public:
-  explicit Story(bool brief) : brief_(brief) {}
+  Story(bool brief, const Recorded& recorded) : brief_(brief), recorded_(recorded) {}
 
-  void event(const Value& event);
-  void record(const Value& record);
+  void event(const LoggedLine& line, const Value& event);
+  void record(const LoggedLine& line, const Value& record);
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
   void line(std::string_view title, const std::string& what) {
     if (!what.empty()) text_ += fmt::format("{:<13}{}\n", title, what);
   }
-  void paragraph() {
+  void paragraph(const LoggedLine& begun) {
     if (!text_.empty()) text_ += '\n';
+    if (begun.left_out > 0) line("left out", fmt::format("{} more\n", begun.left_out));
   }
-  // Each part on a line of its own: a denial has a hint for every policy that came near.
-  void why(std::string reason);
+  // If `parted`, each part on a line of its own: a denial has a hint for every policy that came
+  // near. `detail`, which may be in it, is not divided.
+  void why(const Value* reason, const Value* detail, bool parted);
   void caller(const Caller& caller);
   void found(const Value* identity);
   void process(const Value& process);
@@ -125,15 +182,24 @@ class Story {
 
   const bool brief_;
   std::string text_;
-  std::unordered_set<std::string> told_;  // ids of decisions
+  const Recorded& recorded_;
+  // Decisions whose events were told, and whether their reasons are divided: not if a semicolon may
+  // be of a name that the caller chose, which could put words of its own on a line.
+  std::unordered_map<std::string, bool> told_;
 };
 
-void Story::why(std::string reason) {
+void Story::why(const Value* reason, const Value* detail, bool parted) {
+  if (!parted || reason == nullptr || !reason->IsString()) return line("why", shown(reason));
   std::string_view title = "why";
-  while (!reason.empty()) {
-    const std::size_t end = reason.find("; ");
-    line(title, reason.substr(0, end));
-    reason.erase(0, end == std::string::npos ? end : end + 2);
+  std::string_view left = raw(reason);
+  const std::string_view kept = raw(detail);
+  while (!left.empty()) {
+    const std::size_t inside = kept.empty() ? std::string_view::npos : left.find(kept);
+    std::size_t end = left.find("; ");
+    if (inside <= end && inside != std::string_view::npos)
+      end = left.find("; ", inside + kept.size());
+    line(title, visible(left.substr(0, end)));
+    left.remove_prefix(end == std::string_view::npos ? left.size() : end + 2);
     title = "";
   }
 }
@@ -214,7 +280,7 @@ void Story::origin(const Value& event) {
 void Story::result(const Value& event) {
   if (const Value* error = member(&event, "error")) {
     line("outcome", "error");
-    return why(shown(error));
+    return line("why", shown(error));
   }
   const Value* result = member(&event, "result");
   if (result == nullptr) {
@@ -223,28 +289,33 @@ void Story::result(const Value& event) {
   const Value* allow = result->IsBool() ? result : member(result, "allow");
   line("outcome",
        outcome_of(allow != nullptr && allow->IsTrue(), shown(result, "would_deny") == "true"));
-  why(shown(result, "reason"));
+  const Value* input = member(&event, "input");
+  why(member(result, "reason"), member(member(input, "identity"), "detail"),
+      told_.at(shown(&event, "decision_id")));
   for (const char* key :
        {"policy", "enforcement", "allowed_ips", "max_age", "sni", "read_only", "revision"}) {
     line(key, shown(result, key));
   }
 }
 
-void Story::event(const Value& event) {
-  paragraph();
+void Story::event(const LoggedLine& logged, const Value& event) {
+  paragraph(logged);
   const Value* input = member(&event, "input");
   const Value* request = member(input, "request");
   const Value* identity = member(input, "identity");
   const std::string id = shown(&event, "decision_id");
-  told_.insert(id);
+  const std::string request_id = shown(input, "request_id");
+  told_[id] = input != nullptr && !has_semicolon(*input);
   line("decision", id);
-  line("request", shown(input, "request_id"));
+  line("request", request_id);
   line("when", shown(&event, "timestamp"));
   const Caller who = caller_of_event(input);
   caller(who);
   asked(shown(request, "method"), input,
         shown(request, "kind") == "forward" ? shown(request, "path") : "");
   result(event);
+  const std::string instead = recorded_.instead_of(id, request_id);
+  if (!instead.empty()) line("received", "no: Warder did not get this answer, and said " + instead);
   if (!brief_) found(identity);
   // Where no one name covers them, they are who it was.
   if (!brief_ || who.binary.empty()) {
@@ -266,7 +337,8 @@ void Story::decision(const Value& record) {
   if (!reused) line("decision", id);
   line("request", shown(&record, "request_id"));
   // Of what OPA's log has, too, the short form says once who and what.
-  const bool whole = !brief_ || reused || id.empty() || !told_.contains(id);
+  const auto told = told_.find(id);
+  const bool whole = !brief_ || reused || id.empty() || told == told_.end();
   if (whole) caller(caller_of_record(record));
   const bool connect = shown(&record, "kind") == "connect";
   asked(connect ? "CONNECT" : shown(&record, "http_method"), &record, shown(&record, "path"));
@@ -274,7 +346,9 @@ void Story::decision(const Value& record) {
   line("outcome", verdict == "allow" || verdict == "deny"
                       ? outcome_of(verdict == "allow", shown(&record, "would_deny") == "true")
                       : verdict);
-  why(shown(&record, "reason"));
+  // A record does not have all names that may be in it.
+  why(member(&record, "reason"), member(&record, "identity_detail"),
+      told != told_.end() && told->second);
   line("policy", shown(&record, "policy"));
   if (whole) evidence(record);
   line("client", shown(&record, "client"));
@@ -303,10 +377,14 @@ void Story::closing(const Value& record) {
   }
 }
 
-void Story::record(const Value& record) {
-  paragraph();
+void Story::record(const LoggedLine& logged, const Value& record) {
+  paragraph(logged);
   const std::string kind = shown(&record, "event");
-  line("record", joined(kind, " at ", shown(&record, "ts")));
+  std::string what = joined(kind, " at ", shown(&record, "ts"));
+  if (logged.count > 1) {
+    what += fmt::format(", the last of {} alike since {}", logged.count, visible(logged.since));
+  }
+  line("record", what);
   if (kind == "decision") return decision(record);
   closing(record);
   if (kind == "repeated") {
@@ -315,17 +393,26 @@ void Story::record(const Value& record) {
   }
 }
 
+// Those that can be understood.
+template <class Take>
+void each_document(const std::vector<LoggedLine>& lines, Take take) {
+  for (const LoggedLine& line : lines) {
+    if (const auto document = opa::parse_json(line.text, kLimits)) take(line, *document);
+  }
+}
+
 }  // namespace
 
-std::string tell_story(const std::vector<std::string>& events,
-                       const std::vector<std::string>& records, bool brief) {
-  Story story(brief);
-  for (const std::string& text : events) {
-    if (const auto document = opa::parse_json(text, kLimits)) story.event(*document);
-  }
-  for (const std::string& text : records) {
-    if (const auto document = opa::parse_json(text, kLimits)) story.record(*document);
-  }
+std::string tell_story(const std::vector<LoggedLine>& events,
+                       const std::vector<LoggedLine>& records, bool brief) {
+  Recorded recorded;
+  each_document(records,
+                [&](const LoggedLine& line, const auto& record) { recorded.add(line, record); });
+  Story story(brief, recorded);
+  each_document(events,
+                [&](const LoggedLine& line, const auto& event) { story.event(line, event); });
+  each_document(records,
+                [&](const LoggedLine& line, const auto& record) { story.record(line, record); });
   return story.text();
 }
 

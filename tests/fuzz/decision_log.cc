@@ -41,7 +41,7 @@ void show(const Event& event, const std::string& text) {
   std::fclose(file);
   REQUIRE_THAT(printable({bytes, size}));
   std::free(bytes);
-  REQUIRE_THAT(printable(warder::decisions::tell_story({text}, {text}, false)));
+  REQUIRE_THAT(printable(warder::decisions::tell_story({{text}}, {{text}}, false)));
 }
 
 // The lines that are wanted, as they were understood.

@@ -185,7 +185,7 @@ def test_rotated_and_packed_files(logs):
 
 def test_torn_lines_foreign_lines_and_nonsense_are_counted(logs):
     event = next(line for line in logs.raw if b'"egress/decision"' in line and b'"reason":"probe"' not in line)
-    noise = [b"plain text\n", b"\xff\xfe\n", b"{\"a\":\n", event[:200] + b"\n", b"x" * (1 << 21) + b"\n", b"\n"]
+    noise = [b"plain text\n", b"\xff\xfe\n", b"{\"a\":\n", event[:200] + b"\n", b"x" * (14 << 20) + b"\n", b"\n"]
     shown = says("decisions", "query", "--json", "-", stdin=b"".join([*noise, event, event[:300]]))
     assert ids(objects(shown)) == [json.loads(event)["decision_id"]]
     assert "8 lines: 1 decisions, 3 foreign, 2 broken, 1 torn, 1 too long" in shown.errors
@@ -233,8 +233,12 @@ TOLD_BY_BOTH = ("decision", "request", "caller", "sha256", "asked for", "outcome
 
 
 def titled(text):
-    """The lines of a story by their titles."""
-    return {line[:13].strip(): line[13:] for line in text.splitlines()}
+    """The lines of a story by their titles, and all parts of the reason."""
+    lines = {line[:13].strip(): line[13:] for line in text.splitlines()}
+    reason = re.search(r"^why {10}(.*(?:\n {13}.*)*)", text, re.MULTILINE)
+    if reason:
+        lines["why"] = re.sub(r"\n {13}", "; ", reason[1])
+    return lines
 
 
 @pytest.mark.parametrize("command", [["why"], ["decisions", "show"]])
@@ -259,6 +263,76 @@ def test_why_nobody_knows(logs):
     shown = says("why", "no-such-id", "--records", logs.records, logs.opa)
     assert (shown.code, shown.text) == (1, "")
     assert "nothing about no-such-id" in shown.errors
+
+
+def refused_in_place_of(event):
+    """Warder's record of the request where it gave up waiting for this answer."""
+    return json.dumps({
+        "ts": "2026-11-27T06:30:01Z", "seq": 1, "level": "error", "event": "decision", "decision": "error",
+        "code": "opa_timeout", "reason": "OPA did not answer.", "decision_id": None,
+        "request_id": event["input"]["request_id"], "status": 503, "kind": "connect",
+    }).encode() + b"\n"
+
+
+@pytest.mark.parametrize("piped", ["neither", "log", "records"])
+def test_why_a_decision_that_warder_did_not_receive(logs, tmp_path, piped):
+    event, = (e for e in logs.events if e["decision_id"] == logs.allowed.decision_id)
+    record = refused_in_place_of(event)
+    records = tmp_path / "warder.log"
+    records.write_bytes(record)
+    stdin = {"neither": None, "log": b"".join(logs.raw), "records": record}[piped]
+    for number in (event["decision_id"], event["input"]["request_id"]):
+        shown = says(
+            "why", number, "--records", "-" if piped == "records" else records, "-" if piped == "log" else logs.opa,
+            stdin=stdin,
+        )
+        assert shown.code == 0
+        told = titled(shown.text)
+        assert told["received"] == "no: Warder did not get this answer, and said 503 opa_timeout"
+        assert told["answered"] == "503 opa_timeout"
+        assert "nothing about it" not in shown.errors
+    # Where the record of the decision is there, others of the request are not looked for.
+    both = tmp_path / "both.log"
+    both.write_bytes(logs.records.read_bytes() + record)
+    shown = says("why", event["decision_id"], "--records", both, logs.opa)
+    assert "received" not in shown.text and "opa_timeout" not in shown.text
+
+
+@pytest.mark.parametrize("piped", ["neither", "log", "records"])
+def test_why_a_request_that_an_earlier_answer_let_through(logs, tmp_path, piped):
+    event, = (e for e in logs.events if e["decision_id"] == logs.allowed.decision_id)
+    record = json.dumps({
+        "ts": "2026-11-27T06:30:01Z", "seq": 1, "level": "info", "event": "decision", "decision": "allow",
+        "code": "allowed", "reused": True, "decision_id": event["decision_id"], "request_id": "later", "status": 200,
+    }).encode() + b"\n"
+    records = tmp_path / "warder.log"
+    records.write_bytes(record)
+    stdin = {"neither": None, "log": b"".join(logs.raw), "records": record}[piped]
+    shown = says(
+        "why", "later", "--records", "-" if piped == "records" else records, "-" if piped == "log" else logs.opa,
+        stdin=stdin,
+    )
+    assert titled(shown.text)["decision"] == event["decision_id"]
+    assert f"by the answer to an earlier question, {event['decision_id']}" in shown.text
+
+
+def test_why_a_tunnel_was_closed_that_was_decided_again_many_times(logs, tmp_path):
+    record = {
+        "ts": "2026-11-27T06:30:01Z", "seq": 1, "level": "info", "event": "decision", "decision": "allow",
+        "code": "reauthorized", "request_id": "long",
+    }
+    lines = [{**record, "decision_id": f"d{n}"} for n in range(40)]
+    lines.append({**record, "decision": "deny", "code": "revoked", "reason": "not any more", "decision_id": "last"})
+    lines.append({"ts": "t", "seq": 2, "event": "tunnel", "request_id": "long", "close_reason": "revoked"})
+    records = tmp_path / "warder.log"
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    for command in (["why"], ["decisions", "show"]):
+        shown = says(*command, "long", "--records", records)
+        assert "the last of 40 alike since 2026-11-27T06:30:01Z" in shown.text
+        assert re.search(r"^why +not any more$", shown.text, re.MULTILINE)
+        assert re.search(r"^closed by +revoked$", shown.text, re.MULTILINE)
+    told = objects(says("why", "--json", "long", "--records", records))
+    assert told == [{"record": lines[39], "count": 40}, {"record": lines[40]}, {"record": lines[41]}]
 
 
 def test_logs_named_by_the_environment(logs):
@@ -295,6 +369,29 @@ def test_logs_that_agree(logs):
     summary, = objects(compared)
     assert summary["summary"]["in_both"] == 4
     assert summary["summary"]["never_asked"] == 1
+
+
+def test_a_decision_as_long_as_opa_accepts_them(logs, tmp_path):
+    """OPA's console has six bytes for each '<' of a question."""
+    event = logs.events[0]
+    longer = {**event, "input": {**event["input"], "ancestors": ["/" + "<" * 1_000_000]}}
+    text = json.dumps(longer).replace("<", "\\u003c").encode() + b"\n"
+    log = tmp_path / "opa.log"
+    log.write_bytes(b"".join(text if line == line_of(logs, event) else line for line in logs.raw))
+    compared = says("decisions", "compare", "--records", logs.records, log)
+    assert compared.code == 0, compared.text
+    assert "not proven" not in compared.errors
+    assert re.search(r"^outcome ", says("why", event["decision_id"], log).text, re.MULTILINE)
+
+
+def test_what_a_log_lacks_is_not_proven_where_a_line_was_too_long(logs, tmp_path):
+    log = tmp_path / "opa.log"
+    log.write_bytes(b"".join(logs.raw[:1]) + b"x" * (14 << 20) + b"\n")
+    compared = says("decisions", "compare", "--json", "--records", logs.records, log)
+    assert compared.code == 1
+    assert objects(compared)[-1]["summary"]["lines_too_long"] == 1
+    assert "1 lines of the log were too long to be read" in compared.errors and "not proven" in compared.errors
+    assert "lines of the records were too long" not in compared.errors
 
 
 class Terminal:
