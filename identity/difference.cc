@@ -106,7 +106,7 @@ void keep_relayed(const Identity& before, Identity& now) {
   now.relays |= before.relays;
   now.via_complete &= before.via_complete;
   for (const Process& process : before.via)
-    if (of_pid(now.via, process.pid) == now.via.end()) now.via.push_back(process);
+    if (of_pid(now.via, process.pid) == now.via.end()) add_behind(process, now);
 }
 
 std::optional<Change> difference(const Identity& before, const Identity& now) {

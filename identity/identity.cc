@@ -1,9 +1,17 @@
 #include "identity/identity.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warder::identity {
 namespace {
+
+constexpr std::size_t kMostBehind = 64;
+constexpr std::size_t kMostPathsBehind = 65536;  // bytes
+
+std::size_t path_bytes(const Process& process) {
+  return process.path.size() + (process.binary ? process.binary->size() : 0);
+}
 
 // Whether every holder runs one executable, and nobody else can hold the connection out of sight.
 bool one_program(const Identity& identity) {
@@ -47,6 +55,16 @@ const std::string* Identity::sha256() const {
   for (const Process& process : processes)
     if (process.sha256 != first) return nullptr;
   return &*first;
+}
+
+void add_behind(Process program, Identity& identity) {
+  std::size_t bytes = path_bytes(program);
+  for (const Process& known : identity.via) bytes += path_bytes(known);
+  if (identity.via.size() >= kMostBehind || bytes > kMostPathsBehind) {
+    identity.via_complete = false;
+    return;
+  }
+  identity.via.push_back(std::move(program));
 }
 
 std::string_view name(Grade grade) {

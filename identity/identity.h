@@ -149,6 +149,10 @@ struct Identity {
   [[nodiscard]] const std::string* sha256() const;
 };
 
+// Puts `program` into `via`. There is room for 64, of at most 64 KiB of paths: a question about
+// the identity must not become too long to be asked. Above that `via` is not complete.
+void add_behind(Process program, Identity& identity);
+
 [[nodiscard]] std::string_view name(Grade grade);
 [[nodiscard]] std::string_view name(Assurance assurance);
 [[nodiscard]] std::string_view name(Cause cause);

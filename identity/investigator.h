@@ -104,7 +104,7 @@ class ProcInvestigator final : public Investigator {
 [[nodiscard]] std::optional<Change> difference(const Identity& before, const Identity& now);
 
 // Adds to `now` the programs that were behind the same relay before: what they sent may still be in
-// it, and those that come and go are told of once.
+// it, and those that come and go are told of once. As many as there is room for.
 void keep_relayed(const Identity& before, Identity& now);
 
 }  // namespace warder::identity

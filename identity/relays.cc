@@ -118,7 +118,7 @@ void RelayFinder::add_program(const Holder& holder, std::span<const Scope> scope
   process.binary = std::move(read->binary);
   process.path = std::move(read->path);
   process.deleted = read->deleted;
-  identity.via.push_back(std::move(process));
+  add_behind(std::move(process), identity);
 }
 
 }  // namespace warder::identity

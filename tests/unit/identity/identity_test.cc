@@ -194,4 +194,33 @@ TEST_CASE("another program behind a relay is a change", "[identity]") {
   CHECK_FALSE(later.via_complete);
 }
 
+TEST_CASE("programs that come and go behind a relay are told of up to a limit", "[identity]") {
+  Identity caller = found({process(7, "/usr/bin/socat", kCurl)});
+  caller.relays = true;
+  const auto after_one_more = [&](pid_t pid, const std::string& path) {
+    Identity now = caller;
+    now.via = {process(pid, path, kWget)};
+    now.via_complete = true;
+    keep_relayed(caller, now);
+    caller = now;
+  };
+  SECTION("of programs") {
+    for (pid_t pid = 100; pid < 164; ++pid) after_one_more(pid, "/usr/bin/wget");
+    CHECK(caller.via.size() == 64);
+    CHECK(caller.via_complete);
+    after_one_more(164, "/usr/bin/wget");
+    CHECK(caller.via.size() == 64);
+    CHECK(caller.via.front().pid == 164);
+  }
+  SECTION("of bytes in their paths, of which each has two") {
+    const std::string path = "/" + std::string(4095, 'x');
+    for (pid_t pid = 100; pid < 108; ++pid) after_one_more(pid, path);
+    CHECK(caller.via.size() == 8);
+    CHECK(caller.via_complete);
+    after_one_more(108, path);
+    CHECK(caller.via.size() == 8);
+  }
+  CHECK_FALSE(caller.via_complete);
+}
+
 }  // namespace warder::identity

@@ -372,6 +372,26 @@ TEST_CASE("programs behind a relay", "[identity]") {
   CHECK(identity.grade == Grade::exact);
 }
 
+TEST_CASE("more programs behind a relay than are told", "[identity]") {
+  InvestigatedHost host;
+  host.add(7, "/usr/bin/socat", 1);
+  host.prove(7);
+  const net::IpAddress local = net::IpAddress::v4({127, 0, 0, 1});
+  host.kernel[4711].accepted = {{50, 0, 1, {local, 1080}, {local, 5000}}};
+  host.accepted_at[1080] = 50;
+  host.peers[5000] = 51;
+  for (pid_t pid = 100; pid < 165; ++pid) host.add(pid, "/usr/bin/curl", 2, 51);
+  host.prove(100, 51);
+  Identity identity = host.look();
+  CHECK(identity.via.size() == 64);
+  CHECK_FALSE(identity.via_complete);
+  host.processes.erase(164);
+  host.holders[51].pop_back();
+  identity = host.look();
+  CHECK(identity.via.size() == 64);
+  CHECK(identity.via_complete);
+}
+
 TEST_CASE("a process that talks to itself is no relay", "[identity]") {
   InvestigatedHost host;
   host.add(7, "/usr/bin/python3", 1);
