@@ -36,6 +36,7 @@ std::string_view code_name(Errc code) {
     case Errc::opa_breaker_open: return "opa_breaker_open";
     case Errc::opa_token: return "opa_token";
     case Errc::opa_policy_error: return "opa_policy_error";
+    case Errc::opa_refused: return "opa_refused";
     case Errc::opa_status: return "opa_status";
     case Errc::opa_not_json: return "opa_not_json";
     case Errc::opa_bad_answer: return "opa_bad_answer";

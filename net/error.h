@@ -50,6 +50,7 @@ enum class Errc {
   opa_bad_answer,    // HTTP or JSON, but not of the agreed form
   opa_too_large,     // head or body above the limit
   opa_truncated,     // the connection ended before the answer did
+  opa_refused,       // it does not take this question: too large, for example
 };
 
 // A failure with what is needed to explain it. `detail` is for people; it may hold bytes from a

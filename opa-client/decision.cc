@@ -169,6 +169,11 @@ std::string code_and_message(const Value& object) {
   return text;
 }
 
+bool is_invalid_parameter(const Value& object) {
+  const Value* code = find(object, "code");
+  return code != nullptr && code->IsString() && text_of(*code) == "invalid_parameter";
+}
+
 bool is_of_evaluation(const Value& error) {
   const Value* code = error.IsObject() ? find(error, "code") : nullptr;
   return code != nullptr && code->IsString() && text_of(*code).starts_with("eval_");
@@ -207,10 +212,13 @@ Result<Document> parse_document(std::string_view body) {
 }
 
 Error refusal(int status, std::string_view body) {
-  Error error{Errc::opa_status, 0, std::to_string(status)};
+  // 413 is that of servers in front of OPA.
+  Error error{status == 413 ? Errc::opa_refused : Errc::opa_status, 0, std::to_string(status)};
   const Result<rapidjson::Document> document = parse_json(body);
   if (!document || !document->IsObject()) return error;
   error.detail += code_and_message(*document);
+  // Also for a question above its limit. A 400 without it is of Go's server (HTTP to a TLS port).
+  if (status == 400 && is_invalid_parameter(*document)) error.code = Errc::opa_refused;
   const Value* errors = find(*document, "errors");
   if (errors != nullptr && errors->IsArray()) {
     // One after the other would be from several rules; the first is where to begin.

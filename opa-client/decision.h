@@ -40,7 +40,8 @@ struct Document {
 [[nodiscard]] Result<Document> parse_document(std::string_view body);
 
 // What an answer with a status other than 200 comes to: opa_policy_error where OPA's error document
-// names an error of evaluation ("eval_conflict_error"), else opa_status. `detail` is one line: "500
+// names an error of evaluation ("eval_conflict_error"), opa_refused for 413, and for 400 with
+// that document's code for a bad question, else opa_status. `detail` is one line: "500
 // internal_error: …" from that document, else the status alone. It holds bytes of the peer, at most
 // 512.
 [[nodiscard]] Error refusal(int status, std::string_view body);

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kLeastPause{100};
 bool may_pass(Errc code) {
   switch (code) {
     case Errc::opa_policy_error:
+    case Errc::opa_refused:
     case Errc::opa_status:
     case Errc::opa_not_json:
     case Errc::opa_bad_answer:

@@ -153,6 +153,7 @@ int status_for(Errc code) {
     case Errc::opa_breaker_open:
     case Errc::opa_token:
     case Errc::opa_policy_error:
+    case Errc::opa_refused:
     case Errc::opa_status:
     case Errc::opa_not_json:
     case Errc::opa_bad_answer:

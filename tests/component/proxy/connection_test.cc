@@ -81,10 +81,10 @@ TEST_CASE_METHOD(GateFixture, "what OPA is asked is what the record says") {
 }
 
 TEST_CASE_METHOD(GateFixture, "no decision is 503 with its own code, and nothing is opened") {
-  const Errc code =
-      GENERATE(Errc::opa_unreachable, Errc::opa_timeout, Errc::opa_status, Errc::opa_not_json,
-               Errc::opa_bad_answer, Errc::opa_too_large, Errc::opa_truncated, Errc::opa_queue_full,
-               Errc::opa_breaker_open, Errc::opa_policy_error, Errc::opa_token);
+  const Errc code = GENERATE(Errc::opa_unreachable, Errc::opa_timeout, Errc::opa_refused,
+                             Errc::opa_status, Errc::opa_not_json, Errc::opa_bad_answer,
+                             Errc::opa_too_large, Errc::opa_truncated, Errc::opa_queue_full,
+                             Errc::opa_breaker_open, Errc::opa_policy_error, Errc::opa_token);
   reach_decision("down.example:443");
   opa.calls.answer(warder::fail(code, "scripted"));
   CHECK_THAT(read_answer(), StartsWith("HTTP/1.1 503 Service Unavailable (" +

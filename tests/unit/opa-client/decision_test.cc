@@ -257,12 +257,22 @@ TEST_CASE("refusal: OPA's error document in one line", "[opa]") {
   CHECK(detail(404, "404 page not found\n") == "404");
   CHECK(detail(405, "") == "405");
   CHECK(detail(400, R"({"code":7,"message":null})") == "400");
+  CHECK(detail(400, "Client sent an HTTP request to an HTTPS server.\n") == "400");
+  CHECK(detail(401, R"({"code":"invalid_parameter"})") == "401 invalid_parameter");
   CHECK(detail(500, R"({"message":")" + std::string(9000, 'm') + "\"}").size() == 512);
   for (const char* errors :
        {"{}", "[]", "[1]", R"([{"code":7}])", R"([{"code":"rego_parse_error"}])"}) {
     CAPTURE(errors);
     CHECK(detail(500, std::string(R"({"errors":)") + errors + "}").starts_with("500"));
   }
+}
+
+TEST_CASE("refusal: a question that OPA does not take is told apart", "[opa]") {
+  const Error error =
+      refusal(400, R"({"code":"invalid_parameter","message":"request body too large"})");
+  CHECK(error.code == Errc::opa_refused);
+  CHECK(error.detail == "400 invalid_parameter: request body too large");
+  CHECK(refusal(413, "").code == Errc::opa_refused);
 }
 
 TEST_CASE("refusal: an error of the policy is told apart, and which", "[opa]") {
