@@ -7,7 +7,7 @@ namespace warder::proxy {
 bool DenialSummary::admit(const DecisionRecord& record, Clock::time_point now) {
   if (record.verdict == Verdict::allow) return true;
   // One for each open tunnel at most, so there is no flood of them.
-  if (record.code == "revoked") return true;
+  if (record.code == "revoked" || record.code == "undecidable") return true;
   const Subject& subject = record.subject;
   Like like{subject.binary, subject.host, subject.port, record.code};
   // One program that asks for ever other hosts is one flood.

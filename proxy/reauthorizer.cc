@@ -9,7 +9,7 @@ namespace warder::proxy {
 namespace {
 
 constexpr std::size_t kAtOnce = 4;
-// How often one of them is asked about while OPA gives no decision.
+// How often one of them is asked about while OPA gives no answer.
 constexpr std::chrono::milliseconds kRetry{1000};
 // How long a new policy's names are waited for: while they can't be read, the old ones hold.
 constexpr std::chrono::milliseconds kNamesWithin{500};

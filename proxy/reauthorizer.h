@@ -18,7 +18,7 @@ namespace warder::proxy {
 
 // Whose turn it is among a worker's open tunnels to be decided again. Only a few are at once, so
 // that a new policy, which is a reason to ask about all of them, leaves new requests their share of
-// OPA. While OPA gives no decision it is asked about one of them, now and then; the others wait.
+// OPA. While OPA gives no answer it is asked about one of them, now and then; the others wait.
 // Belongs to one loop.
 class Reauthorizer {
  public:
@@ -55,11 +55,11 @@ class Reauthorizer {
   // It asks for its turn, which comes in a later turn of the loop. No second time while it waits;
   // during its turn, for another one after it.
   void due(Tunnel& tunnel);
-  // Its turn is over, and OPA has decided.
+  // Its turn is over, and OPA has answered, if not with a decision: it says itself when it is due.
   void answered(Tunnel& tunnel);
   // Its turn is over, and OPA was not asked.
   void skipped(Tunnel& tunnel);
-  // Its turn is over without a decision: it comes again.
+  // Its turn is over without an answer: it comes again.
   void not_answered(Tunnel& tunnel, const Error& error);
 
   // `interval`, give or take a tenth: tunnels that were opened at once are not asked about at once.
@@ -86,7 +86,7 @@ class Reauthorizer {
   std::unordered_map<Tunnel*, Entry> tunnels_;
   std::list<Tunnel*> queue_;
   std::size_t active_ = 0;
-  bool failing_ = false;  // the last one got no decision
+  bool failing_ = false;  // the last one got no answer
   std::optional<std::string> names_of_;
   bool names_due_ = false;  // those of the policy in force are waited for
   bool holding_ = false;    // the timer runs for names

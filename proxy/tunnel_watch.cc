@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "identity/investigator.h"
@@ -14,6 +15,30 @@ namespace {
 
 // Looks at a caller, of which none could be made.
 constexpr int kFailedLooks = 3;
+// Answers about a tunnel that no other tunnel gets, none of them a decision.
+constexpr int kOwnAnswers = 3;
+// Until a tunnel about which OPA could not decide is asked about again: twice as long each time, up
+// to 32 times, since what is wrong may be wrong for all tunnels.
+constexpr std::chrono::milliseconds kRetry{1000};
+constexpr int kDoublings = 5;
+
+// Why there is no decision.
+enum class Fault { no_answer, of_policy, of_tunnel };
+
+// What a program can bring about by what it does (it grows until the question is too long) must not
+// keep a tunnel open. Other statuses (401, 404, 500) are those of a mistake that concerns
+// everybody.
+Fault fault_of(Errc code) {
+  switch (code) {
+    case Errc::opa_refused:
+    case Errc::opa_not_json:
+    case Errc::opa_bad_answer:
+    case Errc::opa_too_large: return Fault::of_tunnel;
+    case Errc::opa_policy_error:
+    case Errc::opa_status: return Fault::of_policy;
+    default: return Fault::no_answer;
+  }
+}
 
 }  // namespace
 
@@ -83,7 +108,9 @@ TunnelWatch::Next TunnelWatch::step() {
     case State::first_look:
     case State::looking: return do_look();
     case State::looking_anew: return do_looking_anew();
-    case State::asking: return do_asking();
+    case State::asking:
+    case State::asking_again: return do_asking();
+    case State::checking_opa: return do_checking_opa();
     case State::waiting:
     case State::over: break;
   }
@@ -157,13 +184,13 @@ TunnelWatch::Next TunnelWatch::caller_holds() {
 void TunnelWatch::ask() {
   answer_.reset();
   const opa::Query query = make_query(tunnel_.subject, tunnel_.caller, tunnel_.request);
-  const std::string caller = identity_key(tunnel_.caller, tunnel_.subject.client);
   if (services_.denials.enabled()) {
-    counted_ =
-        services_.denials.ask_anyway(caller, opa::reuse_key(query), DenialLimit::Clock::now());
+    counted_ = services_.denials.ask_anyway(identity_key(tunnel_.caller, tunnel_.subject.client),
+                                            opa::reuse_key(query), DenialLimit::Clock::now());
   }
   asked_at_ns_ = uv_hrtime();
-  call_ = services_.opa.ask(query, caller, [this](Result<opa::Decision> answer) {
+  // In nobody's name: a flood of its own questions must keep no program from being decided again.
+  call_ = services_.opa.ask(query, [this](Result<opa::Decision> answer) {
     answer_ = std::move(answer);
     advance();
   });
@@ -174,13 +201,60 @@ TunnelWatch::Next TunnelWatch::do_asking() {
   took_ = std::chrono::microseconds((uv_hrtime() - asked_at_ns_) / 1000);
   services_.metrics.observe_opa(*answer_, took_);
   const auto counted = std::move(counted_);
-  if (*answer_) {
-    if (counted) counted->answered((*answer_)->allow);
-    return judge(std::move(**answer_));
+  if (!*answer_) return not_decided(answer_->error());
+  tunnel_.subject.decision_id = (*answer_)->decision_id;
+  if ((*answer_)->undefined && state_ == State::asking) {
+    check_opa();
+    state_ = State::checking_opa;
+    return Next::again;
   }
-  const Error& error = answer_->error();
+  if (counted) counted->answered((*answer_)->allow);
+  return judge(std::move(**answer_));
+}
+
+void TunnelWatch::check_opa() {
+  health_.reset();
+  call_ = services_.opa.read("/health?bundles", [this](Result<opa::Document> health) {
+    health_ = std::move(health);
+    advance();
+  });
+}
+
+// One that was started anew answers before it has its bundles, and says of all that it is
+// undefined.
+TunnelWatch::Next TunnelWatch::do_checking_opa() {
+  if (!health_) return Next::wait;
+  if (!*health_) {
+    Error error = health_->error();
+    error.detail = "the decision is undefined, and OPA is not healthy: " + error.detail;
+    return not_answered(error);
+  }
+  // The bundles may have come after the first question.
+  ask();
+  state_ = State::asking_again;
+  return Next::again;
+}
+
+TunnelWatch::Next TunnelWatch::not_answered(const Error& error) {
   record(Verdict::error, std::string(code_name(error.code)), failure_of(error).reason);
   services_.reauthorizer.not_answered(*this, error);
+  return Next::turn_over;
+}
+
+TunnelWatch::Next TunnelWatch::not_decided(const Error& error) {
+  const Fault fault = fault_of(error.code);
+  if (fault == Fault::no_answer) return not_answered(error);
+  services_.reauthorizer.answered(*this);
+  if (fault == Fault::of_tunnel && ++own_answers_ >= kOwnAnswers) {
+    code_ = "undecidable";
+    record(Verdict::error, code_,
+           fmt::format("OPA has answered {} times without a decision about this tunnel: {}.",
+                       own_answers_, describe(error)));
+    return Next::revoked;
+  }
+  record(Verdict::error, std::string(code_name(error.code)), failure_of(error).reason);
+  const std::chrono::milliseconds pause = kRetry * (1 << std::min(answers_++, kDoublings));
+  schedule(std::min(pause, services_.config.tunnels.reauthorize));
   return Next::turn_over;
 }
 
@@ -188,7 +262,7 @@ TunnelWatch::Next TunnelWatch::judge(opa::Decision decision) {
   services_.reauthorizer.saw_revision(decision.revision);
   services_.revisions.saw_revision(decision.revision);
   services_.reauthorizer.answered(*this);
-  tunnel_.subject.decision_id = decision.decision_id;
+  answers_ = own_answers_ = 0;
   if (!decision.allow) {
     return revoke("revoked",
                   decision.reason.value_or("The policy does not allow this tunnel any more."));

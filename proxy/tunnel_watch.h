@@ -28,7 +28,8 @@ struct OpenTunnel {
 
 // Whether a tunnel may stay open. Its caller is looked at once soon after the opening; and each
 // tunnels.reauthorize, and when the policy becomes another one, caller and policy both. Whatever
-// would not be opened now is closed; where there is no decision now, the last one holds.
+// would not be opened now is closed; where there is no decision now, the last one holds, but not
+// for a tunnel about which OPA answers again and again without one.
 class TunnelWatch final : Reauthorizer::Tunnel {
  public:
   class Listener {
@@ -54,9 +55,11 @@ class TunnelWatch final : Reauthorizer::Tunnel {
   enum class State {
     first_look,  // not before the timer, and of the caller only
     waiting,     // until its turn
-    looking,     // in its turn, as are the next two
+    looking,     // in its turn, as are the next four
     looking_anew,
     asking,
+    checking_opa,  // whose answer was undefined
+    asking_again,
     over
   };
   enum class Next { wait, again, turn_over, revoked };
@@ -70,13 +73,17 @@ class TunnelWatch final : Reauthorizer::Tunnel {
   Next do_look();
   Next do_looking_anew();
   Next do_asking();
+  Next do_checking_opa();
   // The caller is still the one it was.
   Next caller_holds();
   Next judge(opa::Decision decision);
+  Next not_decided(const Error& error);
+  Next not_answered(const Error& error);
   Next revoke(std::string code, std::string reason);
   Next revoke_for_caller(std::string code, std::string message, const std::string& what);
   void look();
   void ask();
+  void check_opa();
   void record(Verdict verdict, std::string code, std::string reason);
   void schedule(std::chrono::milliseconds after);
 
@@ -86,7 +93,9 @@ class TunnelWatch final : Reauthorizer::Tunnel {
   net::Timer timer_;
   State state_ = State::first_look;
   int failed_looks_ = 0;  // in a row
-  std::string code_;      // why it is revoked
+  // Answers since the last decision that were none: all, and those that only this tunnel gets.
+  int answers_ = 0, own_answers_ = 0;
+  std::string code_;  // why it is revoked
 
   // The work of the state that waits, and its result once it is there.
   std::unique_ptr<identity::Lookup> lookup_;
@@ -94,6 +103,7 @@ class TunnelWatch final : Reauthorizer::Tunnel {
   std::optional<identity::Identity> now_;
   std::unique_ptr<opa::Call> call_;
   std::optional<Result<opa::Decision>> answer_;
+  std::optional<Result<opa::Document>> health_;
   std::unique_ptr<DenialLimit::Question> counted_;  // while OPA is asked; nullptr: nobody counts
   std::uint64_t asked_at_ns_ = 0;
   std::chrono::microseconds took_{};  // until the last answer

@@ -1,6 +1,8 @@
 #include "proxy/tunnel_watch.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <chrono>
 
 #include "tests/component/proxy/gate_fixture.h"
@@ -59,6 +61,18 @@ struct TunnelWatchTest : GateFixture {
   }
 };
 
+opa::Decision undefined_decision(const char* id) {
+  opa::Decision undefined;
+  undefined.undefined = true;
+  undefined.decision_id = id;
+  return undefined;
+}
+
+struct Waiting final : proxy::Reauthorizer::Tunnel {
+  int turns = 0;
+  void decide_again() override { ++turns; }
+};
+
 struct Revoked final : proxy::TunnelWatch::Listener {
   std::string code;
   void on_revoked(std::string why) override { code = std::move(why); }
@@ -91,6 +105,7 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
   reach_second_question();
   CHECK(opa.queries.back().request_id == opa.queries.front().request_id);
   CHECK(opa.queries.back().host == opa.queries.front().host);
+  CHECK(opa.callers.back().empty());
 
   SECTION("and stays open while it is allowed") {
     opa.calls.answer(allow_decision());
@@ -114,13 +129,6 @@ TEST_CASE_METHOD(TunnelWatchTest, "an open tunnel is decided again on an interva
     CHECK(counted("allow", 1));
     CHECK(counted("deny", 1));
     CHECK(denied_once());
-  }
-  SECTION("and is closed when the policy has nothing to say") {
-    opa::Decision undefined;
-    undefined.undefined = true;
-    opa.calls.answer(undefined);
-    wait_for([this] { return closed(); });
-    CHECK(records.tunnels.back().close_reason == "revoked");
   }
   SECTION("and is closed when its origin's address is not allowed any more") {
     opa::Decision narrower = allow_decision();
@@ -244,14 +252,156 @@ TEST_CASE_METHOD(TunnelWatchTest, "another revision of the policy is a reason to
   }
 }
 
-namespace {
+TEST_CASE_METHOD(TunnelWatchTest, "an undefined decision closes a tunnel if OPA has its policy") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = milliseconds(20);
+  reach_second_question();
+  reauthorizer.saw_revision("one");
+  reauthorizer.names_read("one");
+  opa.calls.answer(undefined_decision("decision-2"));
+  REQUIRE(opa.reads.open() == 1);
+  CHECK(opa.paths.back() == "/health?bundles");
+  CHECK(opa.calls.open() == 0);
+  CHECK(reuse.revision() == "one");
 
-struct Waiting final : proxy::Reauthorizer::Tunnel {
-  int turns = 0;
-  void decide_again() override { ++turns; }
-};
+  SECTION("healthy, and undefined again") {
+    opa.reads.answer(opa::Document{});
+    REQUIRE(opa.calls.open() == 1);
+    opa.calls.answer(undefined_decision("decision-3"));
+    wait_for([this] { return closed(); });
+    CHECK(records.decisions.back().code == "revoked");
+    CHECK(records.decisions.back().subject.decision_id == "decision-3");
+    CHECK(records.tunnels.back().close_reason == "revoked");
+    CHECK(denied_once());
+  }
+  SECTION("healthy, because the policy came in between") {
+    opa.reads.answer(opa::Document{});
+    REQUIRE(opa.calls.open() == 1);
+    opa.calls.answer(allow_decision());
+    CHECK(records.decisions.back().code == "reauthorized");
+    CHECK_FALSE(closed());
+    CHECK_FALSE(denied_once());
+  }
+  SECTION("healthy, and gone again") {
+    opa.reads.answer(opa::Document{});
+    REQUIRE(opa.calls.open() == 1);
+    opa.calls.answer(fail({Errc::opa_unreachable, 0, "gone"}));
+    CHECK(records.decisions.back().code == "opa_unreachable");
+    CHECK_FALSE(records.decisions.back().subject.decision_id);
+    CHECK_FALSE(closed());
+  }
+  SECTION("not healthy: it stays open, and is asked about again") {
+    opa.reads.answer(fail({Errc::opa_status, 0, "500"}));
+    CHECK(records.decisions.back().code == "opa_status");
+    CHECK(records.decisions.back().verdict == proxy::Verdict::error);
+    CHECK(records.decisions.back().subject.decision_id == "decision-2");
+    CHECK(records.diagnostics.back().event == "reauthorize");
+    CHECK(records.diagnostics.back().level == proxy::LogLevel::error);
+    CHECK_FALSE(denied_once());
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    CHECK_FALSE(closed());
+    CHECK(opa.reads.asked() == 1);
+    opa.calls.answer(allow_decision());
+    CHECK(records.decisions.back().code == "reauthorized");
+  }
+  SECTION("the tunnel ends first") {
+    connection().end("test");
+    run_turns(5);
+    CHECK(opa.reads.open() == 0);
+  }
+}
 
-}  // namespace
+TEST_CASE_METHOD(TunnelWatchTest, "answers that are no decision about one tunnel") {
+  config.tunnels.identity_check = milliseconds(1);
+  config.tunnels.reauthorize = milliseconds(20);
+  reach_second_question();
+  const auto told = [this] {
+    return std::count_if(records.diagnostics.begin(), records.diagnostics.end(),
+                         [](const auto& one) { return one.event == "reauthorize"; });
+  };
+  const auto asked_again = [this] {
+    confirm();
+    wait_for([this] { return opa.calls.open() == 1; });
+    run_turns(3);
+    return !closed();
+  };
+
+  SECTION("end it when it is the third that only this tunnel gets") {
+    const Errc code =
+        GENERATE(Errc::opa_refused, Errc::opa_not_json, Errc::opa_bad_answer, Errc::opa_too_large);
+    for (int i = 0; i < 2; ++i) {
+      opa.calls.answer(fail({code, 0, "scripted"}));
+      CHECK(records.decisions.back().code == code_name(code));
+      REQUIRE(asked_again());
+    }
+    opa.calls.answer(fail({code, 0, "scripted"}));
+    wait_for([this] { return closed(); });
+    CHECK(told() == 0);
+    CHECK(records.tunnels.back().close_reason == "undecidable");
+    CHECK(records.decisions.back().code == "undecidable");
+    CHECK(records.decisions.back().verdict == proxy::Verdict::error);
+    CHECK(records.decisions.back().reason ==
+          "OPA has answered 3 times without a decision about this tunnel: " +
+              std::string(code_name(code)) + ": scripted.");
+  }
+  SECTION("though there was no answer in between") {
+    opa.calls.answer(fail({Errc::opa_refused, 0, "400"}));
+    REQUIRE(asked_again());
+    opa.calls.answer(fail({Errc::opa_timeout, 0, "late"}));
+    REQUIRE(asked_again());
+    opa.calls.answer(fail({Errc::opa_refused, 0, "400"}));
+    REQUIRE(asked_again());
+    opa.calls.answer(fail({Errc::opa_refused, 0, "400"}));
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "undecidable");
+  }
+  SECTION("but not after a decision") {
+    for (int i = 0; i < 5; ++i) {
+      if (i == 2) {
+        opa.calls.answer(allow_decision());
+      } else {
+        opa.calls.answer(fail({Errc::opa_refused, 0, "400"}));
+      }
+      REQUIRE(asked_again());
+    }
+  }
+  SECTION("keep it open where the mistake is the policy's or the operator's") {
+    const Errc code = GENERATE(Errc::opa_policy_error, Errc::opa_status);
+    for (int i = 0; i < 5; ++i) {
+      opa.calls.answer(fail({code, 0, "scripted"}));
+      REQUIRE(asked_again());
+    }
+    opa.calls.answer(deny_decision());
+    wait_for([this] { return closed(); });
+    CHECK(records.tunnels.back().close_reason == "revoked");
+  }
+  SECTION("delay no other tunnel") {
+    const Errc code = GENERATE(Errc::opa_policy_error, Errc::opa_refused);
+    opa.calls.answer(fail({code, 0, "scripted"}));
+    std::vector<Waiting> others(3);  // which leaves its place to the tunnel itself
+    for (Waiting& other : others) {
+      reauthorizer.enroll(other, std::nullopt);
+      reauthorizer.due(other);
+    }
+    run_turns(5);
+    CHECK(told() == 0);
+    for (Waiting& other : others) {
+      CHECK(other.turns == 1);
+      reauthorizer.withdraw(other);
+    }
+  }
+}
+
+TEST_CASE_METHOD(GateFixture, "intervals differ by a tenth at most") {
+  std::vector<milliseconds> all(1000);
+  for (milliseconds& one : all) one = reauthorizer.jittered(milliseconds(1000));
+  const auto [least, most] = std::minmax_element(all.begin(), all.end());
+  CHECK(*least >= milliseconds(900));
+  CHECK(*most <= milliseconds(1100));
+  CHECK(*least < *most);
+  CHECK(reauthorizer.jittered(milliseconds(9)) == milliseconds(9));
+}
 
 TEST_CASE_METHOD(GateFixture, "a new policy's names are waited for") {
   Waiting tunnel;

@@ -60,6 +60,7 @@ TEST_CASE("binary, host, port and code each make another kind") {
 TEST_CASE("revocations are always told") {
   DenialSummary summary;
   for (int i = 0; i < 200; ++i) CHECK(summary.admit(refusal("a", "revoked"), kStart));
+  for (int i = 0; i < 200; ++i) CHECK(summary.admit(refusal("a", "undecidable"), kStart));
   CHECK(summary.flush(kStart).empty());
 }
 
