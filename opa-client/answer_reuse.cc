@@ -64,6 +64,7 @@ bool AnswerReuse::saw_revision(const std::optional<std::string>& revision) {
   order_.clear();
   bytes_ = 0;
   revision_ = revision;
+  ++changes_;
   return true;
 }
 

@@ -39,6 +39,9 @@ class AnswerReuse {
   // before, or none where there was one: all is forgotten, and it returns true.
   bool saw_revision(const std::optional<std::string>& revision);
   [[nodiscard]] const std::optional<std::string>& revision() const { return revision_; }
+  // How many such changes there were. One while a question was under way: nobody knows which policy
+  // its answer is of, and it is not to be remembered.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   // nullptr when there is none; good until the next call of either function.
   [[nodiscard]] const Decision* find(const std::string& key);
 
@@ -61,6 +64,7 @@ class AnswerReuse {
   std::unordered_map<std::string_view, Order::iterator> index_;  // keys are those of the entries
   std::size_t bytes_ = 0;
   std::optional<std::string> revision_;
+  std::uint64_t changes_ = 0;
 };
 
 }  // namespace warder::opa

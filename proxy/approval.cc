@@ -125,6 +125,7 @@ Approval::Next Approval::step() {
 void Approval::ask() {
   answer_.reset();
   asked_at_ns_ = uv_hrtime();
+  changes_when_asked_ = services_.reuse.changes();
   call_ = services_.opa.ask(query_, identity_key_, [this](Result<opa::Decision> answer) {
     answer_ = std::move(answer);
     advance();
@@ -190,9 +191,10 @@ Approval::Next Approval::do_deciding() {
   }
   note(std::move(**answer_));
   if (counted) counted->answered(decision_.allow);
+  const bool current = services_.reuse.changes() == changes_when_asked_;
   services_.reauthorizer.saw_revision(decision_.revision);
   services_.revisions.saw_revision(decision_.revision);
-  if (!reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);
+  if (current && !reuse_key_.empty()) services_.reuse.remember(reuse_key_, decision_);
   if (decision_.undefined) {
     return fail(
         denial("policy_undefined",

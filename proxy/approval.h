@@ -104,6 +104,7 @@ class Approval {
   std::string identity_key_;
   std::optional<ConnectionLimits::Slot> identity_slot_;
   std::uint64_t asked_at_ns_ = 0;
+  std::uint64_t changes_when_asked_ = 0;  // AnswerReuse::changes()
   std::string reuse_key_;
   std::unique_ptr<DenialLimit::Question> counted_;  // while OPA is asked; nullptr: nobody counts
   Look look_ = Look::early;

@@ -8,29 +8,38 @@ bool DenialSummary::admit(const DecisionRecord& record, Clock::time_point now) {
   if (record.verdict == Verdict::allow) return true;
   // One for each open tunnel at most, so there is no flood of them.
   if (record.code == "revoked" || record.code == "undecidable") return true;
-  const Subject& subject = record.subject;
-  Like like{subject.binary, subject.host, subject.port, record.code};
-  // One program that asks for ever other hosts is one flood.
-  if (record.code == "denial_rate") {
-    like.host.reset();
-    like.port.reset();
-  }
-  auto found = kinds_.find(like);
-  if (found == kinds_.end()) {
-    if (kinds_.size() >= kMaxKinds) return true;
-    found = kinds_.emplace(std::move(like), Seen{}).first;
-    found->second.since = now;
-  }
-  Seen& seen = found->second;
-  if (seen.told < kToldOneByOne) {
-    ++seen.told;
+  Seen* const seen = find(record, now);
+  if (seen == nullptr) return true;
+  if (seen->told < kToldOneByOne) {
+    ++seen->told;
     return true;
   }
-  ++seen.untold;
-  seen.verdict = record.verdict;
-  seen.last_request_id = subject.request_id;
-  seen.last_decision_id = subject.decision_id;
+  ++seen->untold;
+  seen->verdict = record.verdict;
+  seen->last_request_id = record.subject.request_id;
+  seen->last_decision_id = record.subject.decision_id;
   return false;
+}
+
+DenialSummary::Seen* DenialSummary::find(const DecisionRecord& record, Clock::time_point now) {
+  const Subject& subject = record.subject;
+  // One program that asks for ever other hosts is one flood.
+  if (record.code != "denial_rate") {
+    Seen* const seen =
+        enter({subject.binary, subject.host, subject.port, record.code}, kMaxKinds, now);
+    if (seen != nullptr || subject.decision_id) return seen;
+  }
+  Seen* const seen = enter({subject.binary, {}, {}, record.code}, kMaxWiderKinds, now);
+  return seen != nullptr ? seen : enter({{}, {}, {}, record.code}, kinds_.size() + 1, now);
+}
+
+DenialSummary::Seen* DenialSummary::enter(Like like, std::size_t most, Clock::time_point now) {
+  const auto found = kinds_.find(like);
+  if (found != kinds_.end()) return &found->second;
+  if (kinds_.size() >= most) return nullptr;
+  Seen& seen = kinds_.emplace(std::move(like), Seen{}).first->second;
+  seen.since = now;
+  return &seen;
 }
 
 std::vector<RepeatedDenial> DenialSummary::expire(Clock::time_point now) {

@@ -29,7 +29,9 @@ struct RepeatedDenial {
 // Sums up refusals with the same binary, host, port and code (those for being denied too often
 // whatever the host and the port): of each kind the first few in a window are told one by one, the
 // rest as one count when the window ends. Revocations of open tunnels are all told one by one. The
-// table is bounded; when it is full, refusals of further kinds are all told one by one. Not
+// table is bounded. When it is full, refusals of further kinds that OPA has decided are all told
+// one by one: DenialLimit bounds how many there are. Of the others there may be any number, so they
+// are summed up whatever their destination, and with still more programs whatever the program. Not
 // thread-safe.
 class DenialSummary {
  public:
@@ -38,6 +40,8 @@ class DenialSummary {
   static constexpr std::size_t kToldOneByOne = 5;
   static constexpr std::chrono::seconds kWindow{10};
   static constexpr std::size_t kMaxKinds = 1024;
+  // With those of any destination; there are as many more as there are codes.
+  static constexpr std::size_t kMaxWiderKinds = 2048;
 
   // Whether `record` is to be told by itself; otherwise it has been counted. Allows and
   // revocations always are.
@@ -65,6 +69,9 @@ class DenialSummary {
     std::optional<std::string> last_decision_id;
   };
 
+  // nullptr: there is no room, and `record` is to be told by itself.
+  [[nodiscard]] Seen* find(const DecisionRecord& record, Clock::time_point now);
+  [[nodiscard]] Seen* enter(Like like, std::size_t most, Clock::time_point now);
   [[nodiscard]] std::vector<RepeatedDenial> take(Clock::time_point now, Clock::duration age);
 
   std::map<Like, Seen> kinds_;

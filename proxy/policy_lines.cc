@@ -146,9 +146,10 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// network_policy is three edits away from what is meant.
+// network_policy is three edits away from what is meant; decision, a word of its own, two from
+// revision.
 bool is_misspelling(std::string_view key, std::string_view of) {
-  const std::size_t most = std::min<std::size_t>(of.size() / 4, 3);
+  const std::size_t most = std::min<std::size_t>(of.size() / 5, 3);
   return key.size() <= of.size() + most && edits_between(key, of) <= most;
 }
 

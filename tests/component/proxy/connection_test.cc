@@ -74,6 +74,8 @@ TEST_CASE_METHOD(GateFixture, "what OPA is asked is what the record says") {
   CHECK(opa.queries[0].host == "api.example.com");
   CHECK(opa.queries[0].port == 8443);
   CHECK(opa.queries[0].binary == "/usr/bin/curl");
+  CHECK_THAT(opa.queries[0].request.traceparent,
+             StartsWith("00-" + opa.queries[0].request_id + "-"));
   opa.calls.answer(deny_decision());
   static_cast<void>(read_answer());
   CHECK(records.decisions[0].subject.request_id == opa.queries[0].request_id);

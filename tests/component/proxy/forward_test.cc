@@ -92,6 +92,8 @@ TEST_CASE_METHOD(ForwardFixture, "a request is forwarded, and its answer comes b
   CHECK_THAT(got, ContainsSubstring("Warder-Decision-Id: decision-1\r\n"));
   REQUIRE(opa.queries.size() == 1);
   CHECK(opa.queries[0].request.path == "/a");
+  CHECK_THAT(opa.queries[0].request.traceparent,
+             StartsWith("00-" + opa.queries[0].request_id + "-"));
   CHECK(opa.queries[0].request.query == "b");
   REQUIRE(records.decisions.size() == 1);
   CHECK(records.decisions[0].code == "allowed");
@@ -166,6 +168,26 @@ TEST_CASE_METHOD(ForwardFixture, "an answer that may be reused is not asked for 
   CHECK(records.decisions.at(1).reused);
   CHECK(records.decisions.at(1).subject.decision_id == "decision-1");
   send(get("/2"));
+  identify();
+  wait_for([this] { return opa.calls.open() == 1; });
+}
+
+TEST_CASE_METHOD(ForwardFixture, "an answer under way when the policy changed is not kept") {
+  warder::opa::Decision lasting = allow_decision();
+  lasting.max_age = 10;
+  lasting.revision = "1";
+  begin();
+  send(get("/1"));
+  identify();
+  wait_for([this] { return opa.calls.open() == 1; });
+  reuse.saw_revision("2");
+  decide(lasting);
+  confirm();
+  const net::UniqueFd far = accept();
+  read_head(far);
+  say(far, kAnswer);
+  answer("ok");
+  send(get("/1"));
   identify();
   wait_for([this] { return opa.calls.open() == 1; });
 }

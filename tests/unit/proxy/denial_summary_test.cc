@@ -79,14 +79,44 @@ TEST_CASE("few of a kind leave nothing to sum up") {
   CHECK(summary.empty());
 }
 
-TEST_CASE("the table is bounded, and nothing is hidden for it") {
+TEST_CASE("the table is bounded, and nothing that OPA decided is hidden for it") {
   DenialSummary summary;
   for (std::size_t i = 0; i < DenialSummary::kMaxKinds; ++i) {
     CHECK(summary.admit(refusal(std::to_string(i)), kStart));
   }
-  for (int i = 0; i < 20; ++i) CHECK(summary.admit(refusal("one too many"), kStart));
+  DecisionRecord decided = refusal("one too many");
+  decided.subject.decision_id = "d";
+  for (int i = 0; i < 20; ++i) CHECK(summary.admit(decided, kStart));
   (void)summary.expire(kStart + 10s);
   CHECK(summary.empty());
+}
+
+TEST_CASE("a table that is full doesn't let a flood through") {
+  DenialSummary summary;
+  for (int i = 0; i < 10'000; ++i)
+    (void)summary.admit(refusal(std::to_string(i), "use_connect"), kStart);
+  std::size_t told = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string code = i % 2 == 0 ? "use_connect" : "denial_rate";
+    if (summary.admit(refusal("other " + std::to_string(i), code), kStart)) ++told;
+  }
+  CHECK(told == DenialSummary::kToldOneByOne);
+  // With as many programs besides.
+  for (int i = 0; i < 10'000; ++i) {
+    DecisionRecord refused = refusal("a", "denial_rate");
+    refused.subject.binary = std::to_string(i);
+    (void)summary.admit(refused, kStart);
+  }
+  std::uint64_t counted = 0;
+  const auto ended = summary.flush(kStart + 1s);
+  CHECK(ended.size() < 10);
+  for (const RepeatedDenial& repeated : ended) {
+    CHECK_FALSE(repeated.host);
+    counted += repeated.count;
+  }
+  const std::size_t one_by_one =
+      DenialSummary::kMaxWiderKinds + DenialSummary::kToldOneByOne + DenialSummary::kToldOneByOne;
+  CHECK(counted > 40'000 - 2 * one_by_one);
 }
 
 TEST_CASE("a flush takes windows that have not ended") {
