@@ -20,7 +20,10 @@ struct Builder {
   ProcTree tree;
   std::string out = tree.path("out");
 
-  Builder() { tree.directory("package"); }
+  Builder() {
+    tree.directory("package");
+    tree.directory("policies");
+  }
   void opa_says(const std::string& json, const std::string& then = "") const {
     tree.write("says.json", json);
     tree.write("opa", "#!/bin/sh\ncat " + tree.path("says.json") + "\n" + then + "\n");
@@ -32,7 +35,8 @@ struct Builder {
         problems + R"(, "index": )" + index + "}}]}]}");
   }
   Result<proxy::BuiltPolicy> build() const {
-    return proxy::build_policy({tree.root(), tree.path("package"), tree.path("opa")}, out);
+    return proxy::build_policy({tree.path("policies"), tree.path("package"), tree.path("opa")},
+                               out);
   }
   std::string written() const {
     std::ostringstream text;
@@ -56,12 +60,14 @@ TEST_CASE("An index is written whole, in the place of the one before") {
   CHECK(builder.written() == "{\"egress_index\":{\"revision\":\"one\",\"format\":1}}\n");
   builder.opa_finds(R"([{"path": "a", "problem": "b", "severity": "warning"}])",
                     R"([{"revision": "two"}])");
-  builder.tree.write("data.yaml", "x: 1\na: 1\n");
+  builder.tree.write("policies/data.yaml", "network_policies: {}\na: 1\n");
   const auto second = builder.build();
   REQUIRE(second);
   CHECK(second->revision == "two");
   CHECK(proxy::lines_of(second->warnings) ==
-        builder.tree.path("data.yaml") + ":2: warning: a: b\n");
+        builder.tree.path("policies/data.yaml") + ":2: warning: a: b\n" +
+            builder.tree.path("policies/data.yaml") +
+            ":2: warning: a: the policy package doesn't read this key\n");
   CHECK(builder.written() == "{\"egress_index\":{\"revision\":\"two\"}}\n");
   CHECK(builder.files() == 1);
 }
