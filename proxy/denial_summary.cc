@@ -1,8 +1,18 @@
 #include "proxy/denial_summary.h"
 
+#include <string_view>
 #include <utility>
 
 namespace warder::proxy {
+namespace {
+
+// OPA may have decided, and its log is joined by the id of the request. The breaker bounds how many
+// there are.
+bool may_be_decided(std::string_view code) {
+  return code.starts_with("opa_") && code != "opa_breaker_open" && code != "opa_queue_full";
+}
+
+}  // namespace
 
 bool DenialSummary::admit(const DecisionRecord& record, Clock::time_point now) {
   if (record.verdict == Verdict::allow) return true;
@@ -27,7 +37,7 @@ DenialSummary::Seen* DenialSummary::find(const DecisionRecord& record, Clock::ti
   if (record.code != "denial_rate") {
     Seen* const seen =
         enter({subject.binary, subject.host, subject.port, record.code}, kMaxKinds, now);
-    if (seen != nullptr || subject.decision_id) return seen;
+    if (seen != nullptr || subject.decision_id || may_be_decided(record.code)) return seen;
   }
   Seen* const seen = enter({subject.binary, {}, {}, record.code}, kMaxWiderKinds, now);
   return seen != nullptr ? seen : enter({{}, {}, {}, record.code}, kinds_.size() + 1, now);

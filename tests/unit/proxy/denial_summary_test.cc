@@ -86,7 +86,10 @@ TEST_CASE("the table is bounded, and nothing that OPA decided is hidden for it")
   }
   DecisionRecord decided = refusal("one too many");
   decided.subject.decision_id = "d";
-  for (int i = 0; i < 20; ++i) CHECK(summary.admit(decided, kStart));
+  for (int i = 0; i < 20; ++i) {
+    CHECK(summary.admit(decided, kStart));
+    CHECK(summary.admit(refusal("one too many", "opa_timeout"), kStart));
+  }
   (void)summary.expire(kStart + 10s);
   CHECK(summary.empty());
 }
