@@ -29,8 +29,9 @@ struct RepeatedDenial {
 // Sums up refusals with the same binary, host, port and code (those for being denied too often
 // whatever the host and the port): of each kind the first few in a window are told one by one, the
 // rest as one count when the window ends. Revocations of open tunnels are all told one by one. The
-// table is bounded. When it is full, refusals of further kinds that OPA has decided, or may have,
-// are all told one by one: DenialLimit and breaker bound how many there are. Of the others there
+// table is bounded. When it is full, refusals of further kinds with an id of a decision, or that
+// OPA may have decided, are all told one by one: DenialLimit and breaker bound how many there are.
+// Of the others there
 // may be any number, so they are summed up whatever their destination, and with still more programs
 // whatever the program. Not thread-safe.
 class DenialSummary {

@@ -25,9 +25,9 @@ LinesAbout::Role LinesAbout::role_of(const Event& event) {
   if (kind == "tunnel" || kind == "request") return Role::closed;
   if (kind != "decision") return Role::other;
   const std::string_view code = event.text(Field::code);
-  return code == "reauthorized" ? Role::reauthorized
-         : code == "revoked"    ? Role::revoked
-                                : Role::other;
+  return code == "reauthorized"                       ? Role::reauthorized
+         : code == "revoked" || code == "undecidable" ? Role::revoked
+                                                      : Role::other;
 }
 
 bool LinesAbout::on_item(const Item& item) {

@@ -13,8 +13,8 @@
 namespace warder::decisions {
 
 // Keeps the lines of one kind that are about one of some ids: the first few and the last ones.
-// However many follow, the last `revoked` and the last record of what was closed are kept, because
-// they say how it ended. `reauthorized` records in a row are kept as one.
+// However many follow, the last `revoked` or `undecidable` and the last record of what was closed
+// are kept, because they say how it ended. `reauthorized` records in a row are kept as one.
 class LinesAbout final : public ItemSink {
  public:
   static constexpr std::size_t kFirst = 4, kLast = 12;

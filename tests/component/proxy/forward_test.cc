@@ -24,6 +24,13 @@ using warder::testing::known_caller;
 
 constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+warder::opa::Decision lasting_decision() {
+  warder::opa::Decision decision = allow_decision();
+  decision.max_age = 10;
+  decision.revision = "1";
+  return decision;
+}
+
 // Forwarded requests over one connection of the gate, one step after the other.
 class ForwardFixture : public GateFixture {
  public:
@@ -76,6 +83,16 @@ class ForwardFixture : public GateFixture {
       return got.ends_with(end);
     });
     return got;
+  }
+  // OPA decides so, and the origin answers over a new connection.
+  net::UniqueFd be_answered(const warder::opa::Decision& decision) {
+    decide(decision);
+    confirm();
+    net::UniqueFd far = accept();
+    read_head(far);
+    say(far, kAnswer);
+    answer("ok");
+    return far;
   }
 };
 
@@ -146,18 +163,10 @@ TEST_CASE_METHOD(ForwardFixture, "a connection to the origin is for one caller o
 }
 
 TEST_CASE_METHOD(ForwardFixture, "an answer that may be reused is not asked for again") {
-  warder::opa::Decision lasting = allow_decision();
-  lasting.max_age = 10;
-  lasting.revision = "1";
   begin();
   send(get("/1"));
   identify();
-  decide(lasting);
-  confirm();
-  const net::UniqueFd far = accept();
-  read_head(far);
-  say(far, kAnswer);
-  answer("ok");
+  const net::UniqueFd far = be_answered(lasting_decision());
   send(get("/1"));
   identify();
   CHECK_THAT(read_head(far), StartsWith("GET /1 "));
@@ -173,29 +182,19 @@ TEST_CASE_METHOD(ForwardFixture, "an answer that may be reused is not asked for 
 }
 
 TEST_CASE_METHOD(ForwardFixture, "an answer under way when the policy changed is not kept") {
-  warder::opa::Decision lasting = allow_decision();
-  lasting.max_age = 10;
-  lasting.revision = "1";
   begin();
   send(get("/1"));
   identify();
   wait_for([this] { return opa.calls.open() == 1; });
   reuse.saw_revision("2");
-  decide(lasting);
-  confirm();
-  const net::UniqueFd far = accept();
-  read_head(far);
-  say(far, kAnswer);
-  answer("ok");
+  const net::UniqueFd far = be_answered(lasting_decision());
   send(get("/1"));
   identify();
   wait_for([this] { return opa.calls.open() == 1; });
 }
 
 TEST_CASE_METHOD(ForwardFixture, "what is reused for an early look is looked at again") {
-  warder::opa::Decision lasting = allow_decision();
-  lasting.max_age = 10;
-  lasting.revision = "1";
+  const warder::opa::Decision lasting = lasting_decision();
   begin();
   send("CONNECT " + origin.at.text() + " HTTP/1.0\r\n\r\n");
   identify();

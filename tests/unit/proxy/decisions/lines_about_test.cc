@@ -1,6 +1,7 @@
 #include "proxy/decisions/lines_about.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <string>
 #include <vector>
 
@@ -67,10 +68,11 @@ TEST_CASE("decisions: a tunnel that was often decided again without an answer") 
 }
 
 TEST_CASE("decisions: what others did with an answer doesn't hide how its tunnel ended") {
+  const std::string ended = GENERATE("revoked", "undecidable");
   std::vector<std::string> lines;
   for (int i = 0; i < 6; ++i) lines.push_back(RecordLine{.decision_id = "\"a\""}.text());
-  lines.push_back(RecordLine{.decision_id = "\"a\"", .code = "revoked"}.text());
-  lines.push_back(closing("revoked"));
+  lines.push_back(RecordLine{.decision_id = "\"a\"", .code = ended}.text());
+  lines.push_back(closing(ended));
   for (int i = 0; i < 100; ++i) {
     lines.push_back(
         RecordLine{.decision_id = "\"a\"", .request_id = std::to_string(i), .reused = "true"}
