@@ -138,3 +138,30 @@ def test_open_tunnels_outlive_opa(make_warder, world, origins, dns, extra_opa):
     )
     assert tunnel.exchange()
     tunnel.client.close()
+
+
+def test_open_tunnels_outlive_an_opa_without_its_bundle(make_warder, world, origins, dns, policies):
+    """OPA is up again and its bundle isn't: its answers have no decision, and none of them is about the policy."""
+    opa = Opa(world, policies, name="bundled", revision="one", bundle=True)
+    try:
+        warder = make_warder(opa.url, tunnels={"reauthorize": "1s"})
+        kept, revoked = Tunnel(world, warder, KEPT), Tunnel(world, warder, REVOKED)
+        opa.stop()
+        opa.serve_bundle(b"")
+        opa.start()
+        mark = warder.mark()
+        warder.records.wait(
+            lambda r: (r.get("event"), r.get("level")) == ("reauthorize", "error"), "that it can't be decided", mark
+        )
+        with RawClient(world.box, warder.address) as client:
+            reply = client.connect(KEPT, ECHO)
+        assert (reply.status, reply.phrase) == (403, "Forbidden (policy_undefined)")
+        assert kept.exchange() and revoked.exchange()
+
+        opa.set_policies(without(policies, "*.v4.test"), "two")
+        assert warder.tunnel(revoked.reply.request_id)["close_reason"] == "revoked"
+        assert kept.exchange()
+        kept.client.close()
+        revoked.client.close()
+    finally:
+        opa.close()
