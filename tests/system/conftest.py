@@ -37,6 +37,10 @@ ZONE = {
 }
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "many_inputs: a table of inputs, all of which take the same way through the threads")
+
+
 def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         for item in items:

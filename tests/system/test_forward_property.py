@@ -19,6 +19,8 @@ from rig.waiting import DEADLINE, eventually
 from rig.random_streams import in_pieces, random_stream
 from rig.warder import Warder
 
+pytestmark = pytest.mark.many_inputs
+
 LONG = "WARDER_STREAMS_SECONDS" in os.environ
 SECONDS = float(os.environ.get("WARDER_STREAMS_SECONDS", "30")) / len(web_servers.SERVERS)
 # The same streams whenever a change is tested, so that a failure is the change's; others in each long run.

@@ -19,6 +19,8 @@ from rig.origin import Origin
 from rig.warder import REPOSITORY, Warder
 from rig.world import ORIGIN, ORIGIN6, PRIVATE
 
+pytestmark = pytest.mark.many_inputs
+
 TEXT = (REPOSITORY / "rego/cases/cases.json").read_text()
 QUESTIONS, CALLERS = json.loads(TEXT)["questions"], json.loads(TEXT)["callers"]
 PINNED = "0f" * 32
@@ -130,7 +132,7 @@ def gate(request, world, dns, origins, origin, table):
     names = {case["host"]: [ADDRESSES.get(case["host"], ORIGIN)] for case in QUESTIONS}
     dns.zone.update(names)
     opa = Opa(world, table["policies"], name=f"cases-{request.param}", indexed=request.param == "indexed")
-    warder = Warder(world, opa.url)
+    warder = Warder(world, opa.url, timeouts={"upstream_idle": "1s"})
     try:
         seen = len(origin.cases)
         clients = {}

@@ -11,6 +11,8 @@ import pytest
 from rig.opa import REGO
 from rig.warder import PROGRAM, REPOSITORY
 
+pytestmark = pytest.mark.many_inputs
+
 GOOD = """\
 network_policies:
   web:

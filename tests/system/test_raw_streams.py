@@ -2,7 +2,6 @@
 and what the origin gets, byte for byte. The table is in raw_streams/."""
 
 import concurrent.futures
-import os
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +10,8 @@ from raw_streams import PIECES, ROWS
 from rig.forward import Got, Place, Questions, play, with_plain_via, without_ours
 from rig.waiting import eventually
 
-SIZES = PIECES[:: int(os.environ.get("WARDER_EVERY_PIECE", "1"))]
+pytestmark = pytest.mark.many_inputs
+
 AT_ONCE = 32
 
 
@@ -38,7 +38,7 @@ def runs(world, forward_warder, places):
     def run(row):
         """One size after the other, until one differs: its client may have waited for long."""
         done = []
-        for size in SIZES:
+        for size in PIECES:
             place = places.make(row.answers)
             done.append(Run(size, place, play(world.box, forward_warder.address, row, place, size)))
             if row.cut is None and done[-1].got.summary() != row.gets:
