@@ -6,7 +6,8 @@ namespace warder::identity {
 namespace {
 
 constexpr std::size_t kIdLength = 64;
-constexpr std::string_view kDeleted = " (deleted)";  // kernel/cgroup/cgroup.c, proc_cgroup_show
+// kernel/cgroup/cgroup.c, proc_cgroup_show
+constexpr std::string_view kDeletedCgroup = " (deleted)";
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -79,7 +80,7 @@ std::optional<CgroupLine> parse_cgroup_line(std::string_view line) {
   if (second == std::string_view::npos) return std::nullopt;
   CgroupLine parsed{line.substr(first + 1, second - first - 1), line.substr(second + 1)};
   if (!parsed.path.starts_with('/')) return std::nullopt;
-  strip_suffix(parsed.path, kDeleted);
+  strip_suffix(parsed.path, kDeletedCgroup);
   return parsed;
 }
 

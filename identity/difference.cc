@@ -7,10 +7,6 @@ namespace {
 
 using Processes = std::vector<Process>;
 
-std::string program(const Process& process) {
-  return "process " + std::to_string(process.pid) + " (" + process.path + ")";
-}
-
 Processes::const_iterator of_pid(const Processes& processes, pid_t pid) {
   return std::find_if(processes.begin(), processes.end(),
                       [&](const Process& process) { return process.pid == pid; });
@@ -32,22 +28,22 @@ const std::string* lost_name(const Process& old, const Process& process) {
 
 std::optional<std::string> other_process(const Process& old, const Process& process) {
   if (old.start_time != process.start_time)
-    return program(process) + " is another process than before";
+    return pid_and_path(process) + " is another process than before";
   if (old.image != process.image)
     return "process " + std::to_string(process.pid) + " runs " + process.path + " now instead of " +
            old.path;
   if (old.executions != process.executions && old.executions != 0 && process.executions != 0)
-    return program(process) + " has executed a program since";
+    return pid_and_path(process) + " has executed a program since";
   if (old.binary != process.binary || old.path != process.path)
-    return program(process) + " has not the name any more that it had: " + old.path;
+    return pid_and_path(process) + " has not the name any more that it had: " + old.path;
   if (const std::string* lost = lost_name(old, process))
-    return program(process) + " has not the name any more that it had: " + *lost;
+    return pid_and_path(process) + " has not the name any more that it had: " + *lost;
   if (old.roles == process.roles) return std::nullopt;
   const bool connected = has_role(process, Role::connector);
   if (connected != has_role(old, Role::connector))
-    return program(process) + (connected ? " is known to have connected now"
-                                         : " is not known any more to have connected");
-  return program(process) +
+    return pid_and_path(process) + (connected ? " is known to have connected now"
+                                              : " is not known any more to have connected");
+  return pid_and_path(process) +
          (has_role(process, Role::holder) ? " holds the socket again" : " let go of the socket");
 }
 
@@ -55,13 +51,13 @@ std::optional<std::string> other_processes(const Processes& before, const Proces
   for (const Process& process : now) {
     const auto old = of_pid(before, process.pid);
     if (old == before.end())
-      return program(process) +
+      return pid_and_path(process) +
              (has_role(process, Role::connector) ? " connected" : " holds the socket too now");
     if (auto what = other_process(*old, process)) return what;
   }
   for (const Process& process : before)
     if (of_pid(now, process.pid) == now.end())
-      return program(process) + " holds the socket no longer";
+      return pid_and_path(process) + " holds the socket no longer";
   return std::nullopt;
 }
 
@@ -72,7 +68,7 @@ std::optional<std::string> other_relays(const Identity& before, const Identity& 
     const bool known = std::any_of(before.via.begin(), before.via.end(), [&](const Process& old) {
       return old.image == process.image && old.binary == process.binary && old.uid == process.uid;
     });
-    if (!known) return program(process) + " is behind it now";
+    if (!known) return pid_and_path(process) + " is behind it now";
   }
   return std::nullopt;
 }
@@ -107,6 +103,10 @@ void keep_relayed(const Identity& before, Identity& now) {
   now.via_complete &= before.via_complete;
   for (const Process& process : before.via)
     if (of_pid(now.via, process.pid) == now.via.end()) add_behind(process, now);
+}
+
+std::string pid_and_path(const Process& process) {
+  return "process " + std::to_string(process.pid) + " (" + process.path + ")";
 }
 
 std::optional<Change> difference(const Identity& before, const Identity& now) {

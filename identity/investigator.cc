@@ -11,10 +11,6 @@ namespace {
 
 constexpr int kAttempts = 2;
 
-std::string program(const Process& process) {
-  return "process " + std::to_string(process.pid) + " (" + process.path + ")";
-}
-
 std::string connector_text(pid_t pid) {
   if (pid == 0) return "a process in another PID namespace";
   return "process " + std::to_string(pid) + ", which has ended";
@@ -304,9 +300,10 @@ void ProcInvestigator::verify_vitals(Case& one) {
     const Process& process = one.processes[i];
     const auto vitals = facts_.vitals(holder);
     if (!vitals && vitals.error().code == Errc::not_found && one.holders.size() == 1)
-      return one.fail(Reason::process_gone, program(process) + " ended while it was looked at");
+      return one.fail(Reason::process_gone,
+                      pid_and_path(process) + " ended while it was looked at");
     if (!vitals || *vitals != Vitals{process.start_time, process.image})
-      return one.fail(Reason::raced, program(process) + " became another program");
+      return one.fail(Reason::raced, pid_and_path(process) + " became another program");
   }
 }
 
@@ -443,8 +440,8 @@ std::string ProcInvestigator::explain(const Case& one) {
   }
   if (one.reason == Reason::owner_not_found && one.found.front().who.connector) {
     const Process process = connector_facts(*one.found.front().who.connector, one.verdict.scopes);
-    detail +=
-        "; connected by " + (process.path.empty() ? connector_text(process.pid) : program(process));
+    detail += "; connected by " +
+              (process.path.empty() ? connector_text(process.pid) : pid_and_path(process));
   }
   if (one.reason) return detail;
   if (one.verdict.sockets.size() > 1) detail += "; different sockets have this address pair";

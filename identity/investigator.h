@@ -99,6 +99,9 @@ class ProcInvestigator final : public Investigator {
 // The grade of `processes`, which hold `sockets` different sockets. Neither is empty or 0.
 [[nodiscard]] Grade grade_of(const std::vector<Process>& processes, std::size_t sockets);
 
+// A process as details name it.
+[[nodiscard]] std::string pid_and_path(const Process& process);
+
 // What is different in `now` from what was found before; nullopt when it is the same socket, held
 // by the same processes running the same images.
 [[nodiscard]] std::optional<Change> difference(const Identity& before, const Identity& now);

@@ -12,7 +12,7 @@
 namespace warder::identity {
 namespace {
 
-constexpr std::chrono::seconds kAge{1};
+constexpr std::chrono::seconds kNamesAge{1};
 // How much of the time may go into looking all paths up, for each root: one part in so many.
 constexpr int kShareOfAge = 100;   // because they are old
 constexpr int kShareOfImage = 10;  // because an image is new
@@ -64,8 +64,9 @@ PathNames::Index* PathNames::index_of(int root, const FileId& image) {
   const auto now = Clock::now();
   const bool known =
       index != nullptr && (index->paths.contains(image) || index->nameless.contains(image));
-  const bool old = index == nullptr ||
-                   now - index->built > std::max<Clock::duration>(kAge, index->cost * kShareOfAge);
+  const bool old =
+      index == nullptr ||
+      now - index->built > std::max<Clock::duration>(kNamesAge, index->cost * kShareOfAge);
   if (known && !old) return index;
   if (!may_wait(effort_)) return nullptr;
   const bool again = old || now - index->built > index->cost * kShareOfImage;

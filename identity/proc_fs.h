@@ -16,6 +16,12 @@ namespace warder::identity {
 // what says so. A process that ended is Errc::not_found (ENOENT or ESRCH), one that may not be
 // looked into Errc::not_permitted.
 
+// Limits for read_file(): a file of a few lines, as stat, fdinfo and cgroup.controllers are;
+// status, which lists up to 65,536 groups; cgroup.
+inline constexpr std::size_t kSmallFile = 8192;
+inline constexpr std::size_t kStatusLimit = std::size_t{2} * 1024 * 1024;
+inline constexpr std::size_t kCgroupLimit = std::size_t{128} * 1024;
+
 // Directories by path (O_PATH; following links: `root` is one).
 [[nodiscard]] Result<net::UniqueFd> open_directory(int at, const std::string& path);
 

@@ -15,17 +15,14 @@ namespace {
 
 constexpr std::size_t kKnownLimit = 4096;
 constexpr std::size_t kAncestorPathLimit = 4096;
-constexpr std::chrono::seconds kAge{1};
+constexpr std::chrono::seconds kFactsAge{1};
 constexpr std::size_t kAncestorLimit = 32;
 constexpr std::size_t kThreadLimit = 4096;
-constexpr std::size_t kStatLimit = 8192;
-constexpr std::size_t kStatusLimit = std::size_t{2} * 1024 * 1024;  // 65,536 groups
-constexpr std::size_t kCgroupLimit = std::size_t{128} * 1024;
 constexpr std::size_t kCommandLineLimit = 4096;
-constexpr std::string_view kDeleted = " (deleted)";
+constexpr std::string_view kDeletedImage = " (deleted)";
 
 Result<ProcStat> read_stat(int process) {
-  const auto text = read_file(process, "stat", kStatLimit);
+  const auto text = read_file(process, "stat", kSmallFile);
   if (!text) return fail(text.error());
   const auto stat = parse_stat(*text);
   if (!stat) return fail(Errc::system, "stat: not of the form of proc(5)");
@@ -131,7 +128,7 @@ Result<ProcProcessFacts::Known*> ProcProcessFacts::look_up(const Holder& holder)
   const auto now = Clock::now();
   Known* known = holder.kernel ? known_.find(holder.pid) : nullptr;
   const bool same = known != nullptr && known->task == holder.kernel->task;
-  if (same && now - known->refreshed <= kAge) return known;
+  if (same && now - known->refreshed <= kFactsAge) return known;
   if (!may_wait(effort_)) return left_undone();
   if (!same) {
     auto read = read_all(holder);
@@ -244,7 +241,7 @@ void ProcProcessFacts::name_ancestors(const KernelFacts& kernel, Process& proces
 const std::optional<std::string>& ProcProcessFacts::path_of(const KernelTask& task) {
   const auto now = Clock::now();
   if (const AncestorPath* const known = ancestor_paths_.find(task))
-    if (known->path || now - known->read <= kAge) return known->path;
+    if (known->path || now - known->read <= kFactsAge) return known->path;
   static const std::optional<std::string> kUnknown;
   if (!may_wait(effort_)) return kUnknown;
   return ancestor_paths_.put(task, {read_path_of(task), now}).path;
@@ -321,10 +318,11 @@ int ProcProcessFacts::give_binary(Process& process, const std::vector<int>& root
   if (known != nullptr) process.image_writable = writable(process, root, *known);
   // fs/d_path.c appends it to the name of a file that was removed; a file may be called so too.
   const std::string& path = process.path;
-  if (root >= 0 || path.size() <= kDeleted.size() || !path.ends_with(kDeleted)) return root;
+  if (root >= 0 || path.size() <= kDeletedImage.size() || !path.ends_with(kDeletedImage))
+    return root;
   if (exists_in(roots, path)) return root;
   process.deleted = true;
-  process.path.resize(path.size() - kDeleted.size());
+  process.path.resize(path.size() - kDeletedImage.size());
   root = root_with(roots, process.path, process.image);
   if (root >= 0) process.binary = process.path;
   return root;
@@ -333,7 +331,7 @@ int ProcProcessFacts::give_binary(Process& process, const std::vector<int>& root
 bool ProcProcessFacts::writable(const Process& process, int root, Known& known) {
   const auto now = Clock::now();
   if (known.writable_read.time_since_epoch().count() != 0 &&
-      known.writable_name == process.binary && now - known.writable_read <= kAge)
+      known.writable_name == process.binary && now - known.writable_read <= kFactsAge)
     return known.facts.image_writable;
   if (!may_wait(effort_)) return true;
   // Capabilities in another user namespace count for the files of its users only; what those own

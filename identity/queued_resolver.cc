@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMostAtOnce = 32;
 // After a slow look.
 constexpr int kPauseFactor = 8;
-constexpr std::chrono::seconds kLongestPause{1};
+constexpr std::chrono::seconds kLongestLookPause{1};
 // For another loop's look. To have the thread look instead takes longer than that.
 constexpr std::chrono::microseconds kPatience{50};
 
@@ -222,7 +222,7 @@ std::vector<std::optional<Identity>> QueuedResolver::look_at_once(std::span<cons
   auto identities = investigator_->look_at_once(targets);
   const auto end = Clock::now();
   if (end - begin > limits_.slow)
-    slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestPause);
+    slow_until_ = end + std::min<Clock::duration>((end - begin) * kPauseFactor, kLongestLookPause);
   const auto known = std::count_if(identities.begin(), identities.end(),
                                    [](const auto& identity) { return identity.has_value(); });
   at_once_.fetch_add(static_cast<std::uint64_t>(known), std::memory_order_relaxed);

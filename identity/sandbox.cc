@@ -12,9 +12,7 @@
 namespace warder::identity {
 namespace {
 
-constexpr std::size_t kSmallFile = 8192;
-
-Result<ProcStat> read_stat(int directory) {
+Result<ProcStat> read_living_stat(int directory) {
   const auto text = read_file(directory, "stat", kSmallFile);
   if (!text) return fail(text.error());
   const auto stat = parse_stat(*text);
@@ -60,7 +58,7 @@ Result<void> Sandbox::adopt(int proc_root, pid_t pid) {
   if (!directory) return fail(std::move(directory.error()));
   net::UniqueFd pidfd = open_pidfd(proc_root, pid);
   // Read after the pidfd was opened: what lives now is what both of them stand for.
-  const auto stat = read_stat(directory->get());
+  const auto stat = read_living_stat(directory->get());
   if (!stat) return fail(stat.error());
   net::UniqueFd root;
   if (auto opened = open_directory(directory->get(), "root")) root = std::move(*opened);
@@ -92,7 +90,7 @@ std::optional<std::string> Sandbox::ended() const {
     if (::poll(&wait, 1, 0) == 0) return std::nullopt;
     return "the process has ended";
   }
-  const auto stat = read_stat(directory_.get());
+  const auto stat = read_living_stat(directory_.get());
   if (!stat && stat.error().code == Errc::not_found) return "the process has ended";
   if (!stat) return "not readable: " + describe(stat.error());
   if (stat->start_time != start_time_) return "its number belongs to another process now";

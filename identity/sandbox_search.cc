@@ -17,8 +17,6 @@
 namespace warder::identity {
 namespace {
 
-constexpr std::size_t kSmallFile = 8192;
-constexpr std::size_t kCgroupLimit = std::size_t{128} * 1024;
 constexpr std::size_t kProcsLimit = std::size_t{4} * 1024 * 1024;
 constexpr std::size_t kPidfileLimit = 32;
 constexpr std::size_t kShortestId = 12;
@@ -158,30 +156,30 @@ Result<Sandbox> find_by_cgroup(const SandboxPlaces& places, const SandboxSpec& s
 }
 
 // The outermost container of the first hierarchy that names one.
-struct Place {
+struct ContainerCgroup {
   std::string id;
   std::string cgroup;  // hierarchy and path
-  friend bool operator==(const Place&, const Place&) = default;
+  friend bool operator==(const ContainerCgroup&, const ContainerCgroup&) = default;
 };
 
-std::optional<Place> container_of(int at, const std::string& path) {
+std::optional<ContainerCgroup> container_of(int at, const std::string& path) {
   const auto text = read_file(at, path, kCgroupLimit);
-  std::optional<Place> place;
+  std::optional<ContainerCgroup> place;
   if (!text) return place;
   for_each_cgroup_line(*text, [&](const CgroupLine& line) {
     if (place) return;
     const auto containers = containers_in(line.path);
     if (containers.empty()) return;
-    place = Place{std::string(containers.front().id),
-                  std::string(line.controllers) + ":" +
-                      std::string(line.path.substr(0, containers.front().end))};
+    place = ContainerCgroup{std::string(containers.front().id),
+                            std::string(line.controllers) + ":" +
+                                std::string(line.path.substr(0, containers.front().end))};
   });
   return place;
 }
 
 Result<Sandbox> find_by_container(const SandboxPlaces& places, const SandboxSpec& spec) {
   std::optional<Candidate> oldest;
-  std::optional<Place> place;
+  std::optional<ContainerCgroup> place;
   bool several = false;
   const auto listed = list_directory(places.proc_root, ".", [&](int proc, const char* name) {
     const auto pid = parse_pid(name);

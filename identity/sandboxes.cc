@@ -6,8 +6,8 @@
 namespace warder::identity {
 namespace {
 
-constexpr std::chrono::milliseconds kLongestPause{1000};
-constexpr std::chrono::milliseconds kShortestPause{1};
+constexpr std::chrono::milliseconds kLongestSearchPause{1000};
+constexpr std::chrono::milliseconds kShortestSearchPause{1};
 
 }  // namespace
 
@@ -69,8 +69,8 @@ void Sandboxes::search(std::size_t i, Effort* effort) {
   if (begin < watches_[i].next || !may_wait(effort)) return;
   auto found = find_sandbox(places_, sandboxes_[i].spec());
   const auto end = Clock::now();
-  watches_[i].next =
-      end + std::clamp<Clock::duration>((end - begin) * 9, kShortestPause, kLongestPause);
+  watches_[i].next = end + std::clamp<Clock::duration>((end - begin) * 9, kShortestSearchPause,
+                                                       kLongestSearchPause);
   if (found && found->named_at() != 0 && found->named_at() == watches_[i].used_up)
     found = fail(Errc::not_found, "the file has not been written since the last one ended");
   if (found)
@@ -83,7 +83,7 @@ void Sandboxes::search(std::size_t i, Effort* effort) {
 void Sandboxes::check_pidfile(std::size_t i, Effort* effort) {
   const auto now = Clock::now();
   if (now < watches_[i].next || !may_wait(effort)) return;
-  watches_[i].next = now + kLongestPause;
+  watches_[i].next = now + kLongestSearchPause;
   auto found = find_sandbox(places_, sandboxes_[i].spec());
   if (found && found->pid() != sandboxes_[i].pid()) sandboxes_[i] = std::move(*found);
 }

@@ -26,7 +26,6 @@ namespace {
 
 constexpr std::size_t kSpaceLimit = 64;
 constexpr std::size_t kParentLimit = 64;
-constexpr std::size_t kStatusLimit = std::size_t{2} * 1024 * 1024;
 
 std::uint64_t namespace_of(int process, const std::string& kind) {
   const auto target = read_link(process, "ns/" + kind);

@@ -22,10 +22,6 @@ constexpr std::size_t kMaxRanges = 1024;
 constexpr std::size_t kMaxDecisionId = 128;
 constexpr std::size_t kMaxRefusal = 512;
 
-std::string_view text_of(const Value& value) {
-  return {value.GetString(), value.GetStringLength()};
-}
-
 const Value* find(const Value& object, const char* key) {
   const auto member = object.FindMember(key);
   return member == object.MemberEnd() ? nullptr : &member->value;

@@ -18,10 +18,6 @@ namespace {
 
 using rapidjson::Value;
 
-std::string_view text_of(const Value& value) {
-  return {value.GetString(), value.GetStringLength()};
-}
-
 // RapidJSON has no limit of its own, and whatever walks the document later recurses. Brackets in
 // strings don't count. What is not JSON is left to the parser.
 bool deeper_than(std::string_view text, unsigned limit) {

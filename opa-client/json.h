@@ -23,6 +23,11 @@ struct JsonLimits {
 [[nodiscard]] Result<void> parse_json(std::string_view text, rapidjson::Document& document,
                                       JsonLimits limits = {});
 
+// The bytes of a string or a key, NUL among them. A view into the document.
+[[nodiscard]] inline std::string_view text_of(const rapidjson::Value& value) {
+  return {value.GetString(), value.GetStringLength()};
+}
+
 // Gets a document in its order, token by token. False ends the walk. Texts are views into the bytes
 // that are walked. A number comes as it is written, and may be of any size.
 class JsonVisitor {

@@ -15,7 +15,7 @@ constexpr std::string_view kHttp = "http://";
 constexpr std::string_view kUnix = "unix://";
 constexpr std::string_view kHttps = "https://";
 
-tl::unexpected<Error> bad(const std::string& url, std::string_view what) {
+tl::unexpected<Error> bad_url(const std::string& url, std::string_view what) {
   return fail(Errc::bad_config, fmt::format("\"{}\": {}", url, what));
 }
 
@@ -63,16 +63,17 @@ Result<Address> parse_tcp(const std::string& url, std::string_view scheme) {
   std::string_view rest = std::string_view(url).substr(scheme.size());
   if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
   if (rest.find_first_of("/?#") != std::string_view::npos) {
-    return bad(url, "has a path; the path of the decision is a key of its own (opa.path)");
+    return bad_url(url, "has a path; the path of the decision is a key of its own (opa.path)");
   }
-  if (rest.find('@') != std::string_view::npos) return bad(url, "user names are not supported");
+  if (rest.find('@') != std::string_view::npos) return bad_url(url, "user names are not supported");
   const auto colon = rest.rfind(':');
-  if (colon == std::string_view::npos || rest.back() == ']') return bad(url, "the port is missing");
+  if (colon == std::string_view::npos || rest.back() == ']')
+    return bad_url(url, "the port is missing");
   const auto port = parse_port(rest.substr(colon + 1));
-  if (!port) return bad(url, "the port is not a number from 1 to 65535");
+  if (!port) return bad_url(url, "the port is not a number from 1 to 65535");
   Address address;
   if (!read_host(rest.substr(0, colon), address)) {
-    return bad(url, "the host must be a name or an address (IPv6 in brackets)");
+    return bad_url(url, "the host must be a name or an address (IPv6 in brackets)");
   }
   address.kind = Address::Kind::tcp;
   address.endpoint.port = *port;
@@ -84,12 +85,12 @@ Result<Address> parse_tcp(const std::string& url, std::string_view scheme) {
 Result<Address> parse_unix(const std::string& url) {
   const std::string path = url.substr(kUnix.size());
   if (path.empty() || path.front() != '/') {
-    return bad(url, "the path of the socket must be absolute: unix:///run/opa/opa.sock");
+    return bad_url(url, "the path of the socket must be absolute: unix:///run/opa/opa.sock");
   }
-  if (path.find('\0') != std::string::npos) return bad(url, "the path holds a NUL");
+  if (path.find('\0') != std::string::npos) return bad_url(url, "the path holds a NUL");
   // unix(7): sun_path has to hold the terminating NUL too.
   if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
-    return bad(url, "the path of the socket is longer than 107 bytes");
+    return bad_url(url, "the path of the socket is longer than 107 bytes");
   }
   Address address;
   address.kind = Address::Kind::unix_socket;
@@ -104,7 +105,7 @@ Result<Address> parse_url(const std::string& url) {
   if (url.starts_with(kHttp)) return parse_tcp(url, kHttp);
   if (url.starts_with(kHttps)) return parse_tcp(url, kHttps);
   if (url.starts_with(kUnix)) return parse_unix(url);
-  return bad(url, "must begin with http://, https:// or unix://");
+  return bad_url(url, "must begin with http://, https:// or unix://");
 }
 
 }  // namespace warder::opa

@@ -63,7 +63,7 @@ std::string checks_as_json(const std::vector<Check>& checks, bool ready) {
 // What the server's threads use. They own it together with the AdminServer, because cpp-httplib
 // bounds each read but not a request: a client that sends a byte now and then keeps a thread for as
 // long as it likes, and is left behind when the server stops.
-struct Shared {
+struct HttpState {
   httplib::Server server;
   std::atomic<bool> failed{false};  // listening ended without being asked to
 
@@ -74,7 +74,7 @@ struct Shared {
   bool ended = false;
 };
 
-void answer_ready(Shared& shared, httplib::Response& response) {
+void answer_ready(HttpState& shared, httplib::Response& response) {
   std::vector<Check> checks;
   {
     const std::lock_guard lock(shared.mutex);
@@ -90,7 +90,7 @@ void answer_ready(Shared& shared, httplib::Response& response) {
   response.set_content(checks_as_json(checks, ready), "application/json");
 }
 
-void answer_metrics(Shared& shared, httplib::Response& response) {
+void answer_metrics(HttpState& shared, httplib::Response& response) {
   const std::lock_guard lock(shared.mutex);
   if (shared.metrics == nullptr) {
     response.status = 503;
@@ -99,7 +99,7 @@ void answer_metrics(Shared& shared, httplib::Response& response) {
   response.set_content(shared.metrics->serialize(), "text/plain; version=0.0.4; charset=utf-8");
 }
 
-void set_up(Shared& shared, bool is_unix) {
+void set_up(HttpState& shared, bool is_unix) {
   httplib::Server& server = shared.server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_tcp_nodelay(true);
@@ -128,12 +128,12 @@ void set_up(Shared& shared, bool is_unix) {
              });
 }
 
-class Server final : public AdminServer {
+class HttpAdmin final : public AdminServer {
  public:
-  Server() : shared_(std::make_shared<Shared>()) {}
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server() override { stop(); }
+  HttpAdmin() : shared_(std::make_shared<HttpState>()) {}
+  HttpAdmin(const HttpAdmin&) = delete;
+  HttpAdmin& operator=(const HttpAdmin&) = delete;
+  ~HttpAdmin() override { stop(); }
 
   [[nodiscard]] std::string address() const override { return address_; }
 
@@ -156,7 +156,7 @@ class Server final : public AdminServer {
   }
 
  private:
-  static void serve(Shared& shared) {
+  static void serve(HttpState& shared) {
     shared.failed = !shared.server.listen_after_bind();
     const std::lock_guard lock(shared.mutex);
     shared.ended = true;
@@ -210,7 +210,7 @@ class Server final : public AdminServer {
     }
   }
 
-  const std::shared_ptr<Shared> shared_;
+  const std::shared_ptr<HttpState> shared_;
   std::optional<SocketFile> file_;
   std::string address_;
   std::thread thread_;
@@ -228,7 +228,7 @@ Result<std::unique_ptr<AdminServer>> make_admin(const AdminAddress& address,
     return fail(Errc::bad_config, "admin " + problem);
   }
   try {
-    auto server = std::make_unique<Server>();
+    auto server = std::make_unique<HttpAdmin>();
     if (auto started = server->start(address, std::move(readiness), metrics); !started) {
       return fail(std::move(started.error()));
     }

@@ -14,7 +14,7 @@ namespace {
 // RFC 8305, section 5: "Connection Attempt Delay".
 constexpr std::chrono::milliseconds kAttemptDelay{250};
 
-using Callback = std::function<void(Result<Dialled>)>;
+using DialCallback = std::function<void(Result<Dialled>)>;
 
 // RFC 8305, section 4: families take turns, beginning with the one the resolver put first.
 std::vector<net::Endpoint> interleaved(const std::vector<net::IpAddress>& addresses,
@@ -68,7 +68,7 @@ class Attempt final : public net::FdWatcher::Listener {
 
 class Dialling {
  public:
-  Dialling(net::Loop& loop, std::vector<net::Endpoint> endpoints, Callback callback)
+  Dialling(net::Loop& loop, std::vector<net::Endpoint> endpoints, DialCallback callback)
       : loop_(loop),
         endpoints_(std::move(endpoints)),
         callback_(std::move(callback)),
@@ -154,7 +154,7 @@ class Dialling {
 
   net::Loop& loop_;
   std::vector<net::Endpoint> endpoints_;
-  Callback callback_;
+  DialCallback callback_;
   std::size_t next_ = 0;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   Error last_error_;
@@ -168,16 +168,16 @@ void Attempt::on_ready(net::FdWatcher& /*watcher*/, net::Readiness /*readiness*/
 }
 
 // The caller's end.
-class Owned final : public Dial {
+class OwnedDial final : public Dial {
  public:
-  Owned(net::Loop& loop, std::unique_ptr<Dialling> dialling)
+  OwnedDial(net::Loop& loop, std::unique_ptr<Dialling> dialling)
       : loop_(loop), dialling_(std::move(dialling)) {}
-  ~Owned() override {
+  ~OwnedDial() override {
     dialling_->cancel();
     loop_.retire(std::move(dialling_));
   }
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
+  OwnedDial(const OwnedDial&) = delete;
+  OwnedDial& operator=(const OwnedDial&) = delete;
 
  private:
   net::Loop& loop_;
@@ -188,11 +188,11 @@ class Owned final : public Dial {
 
 std::unique_ptr<Dial> dial(net::Loop& loop, const std::vector<net::IpAddress>& addresses,
                            std::uint16_t port, std::chrono::milliseconds timeout,
-                           Callback callback) {
+                           DialCallback callback) {
   auto dialling =
       std::make_unique<Dialling>(loop, interleaved(addresses, port), std::move(callback));
   dialling->begin(timeout);
-  return std::make_unique<Owned>(loop, std::move(dialling));
+  return std::make_unique<OwnedDial>(loop, std::move(dialling));
 }
 
 }  // namespace warder::proxy

@@ -17,7 +17,7 @@
 namespace warder::proxy {
 namespace {
 
-constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxFindingText = 4096;
 
 std::string_view name(Health health) {
   switch (health) {
@@ -86,7 +86,7 @@ std::string as_json(const std::vector<Finding>& findings) {
   Json json(buffer);
   const auto add = [&](const char* key, std::string_view value) {
     json.Key(key);
-    json.String(valid_utf8(value, kMaxText));
+    json.String(valid_utf8(value, kMaxFindingText));
   };
   json.StartObject();
   add("result", name(worst(findings)));

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ namespace warder::proxy::doctor {
 // The parts of examine(); each adds what it finds.
 
 using Findings = std::vector<Finding>;
+
+// What is read of a setting or a status at most.
+inline constexpr std::size_t kSmallFile = std::size_t{64} * 1024;
 
 // A process that stands for a configured sandbox.
 struct SandboxProcess {

@@ -22,8 +22,6 @@
 namespace warder::proxy::doctor {
 namespace {
 
-constexpr std::size_t kSmallFile = std::size_t{64} * 1024;
-
 struct Capability {
   int number;
   std::string_view name;  // without "CAP_"

@@ -17,8 +17,6 @@
 namespace warder::proxy::doctor {
 namespace {
 
-constexpr std::size_t kSmallFile = std::size_t{64} * 1024;
-
 // The numbers of a line of /proc/<pid>/status (proc(5)): "Groups:\t4 24".
 std::vector<id_t> numbers_of(std::string_view status, std::string_view key) {
   std::vector<id_t> numbers;

@@ -23,7 +23,7 @@ constexpr std::size_t kBudget = 262144;
 constexpr std::size_t kUnwritten = 65536;
 constexpr int kInterimAnswers = 16;
 
-using Buffer = std::array<char, 65536>;
+using TransferBuffer = std::array<char, 65536>;
 
 Failure origin_failure(std::string code, std::string reason, int status = 502) {
   return {Verdict::error, std::move(code), std::move(reason), status, std::nullopt};
@@ -135,7 +135,7 @@ bool HttpTransfer::flush_request() {
 
 bool HttpTransfer::read_client() {
   if (budget_ == 0 || client_.ended) return false;
-  Buffer buffer;
+  TransferBuffer buffer;
   const Result<net::Transfer> got = net::read_some(client_.fd.get(), buffer);
   if (!got) {
     end(End::How::client_gone, ClosedBy::client, gone(got.error()));
@@ -215,7 +215,7 @@ bool HttpTransfer::flush_answer() {
 
 bool HttpTransfer::read_origin() {
   if (budget_ == 0) return false;
-  Buffer buffer;
+  TransferBuffer buffer;
   const Result<net::Transfer> got = upstream_->read(buffer);
   if (!got) {
     origin_ended(&got.error());

@@ -23,7 +23,7 @@ using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
 constexpr std::size_t kMaxSteps = 1000;
-constexpr std::size_t kMaxText = 8192;
+constexpr std::size_t kMaxIdentityText = 8192;
 
 // Written on the thread that looks, read when it has answered, or has not in time.
 class Steps {
@@ -55,7 +55,7 @@ std::string joined(const std::vector<std::string>& items) {
 }
 
 void add_line(std::string& out, std::string_view key, std::string_view value) {
-  out += fmt::format("{:<14}{}\n", key, visible(value.substr(0, kMaxText)));
+  out += fmt::format("{:<14}{}\n", key, visible(value.substr(0, kMaxIdentityText)));
 }
 
 void add_process(std::string& out, const identity::Process& process) {
@@ -85,7 +85,7 @@ using Json = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapid
 
 void add_pair(Json& json, const char* key, std::string_view value) {
   json.Key(key);
-  json.String(valid_utf8(value, kMaxText));
+  json.String(valid_utf8(value, kMaxIdentityText));
 }
 
 }  // namespace
@@ -116,7 +116,7 @@ std::string as_text(const IdentifyReport& report) {
   std::string out;
   for (const IdentifyStep& step : report.steps)
     out += fmt::format("{:>8} us  {}\n", step.at.count(),
-                       visible(std::string_view(step.text).substr(0, kMaxText)));
+                       visible(std::string_view(step.text).substr(0, kMaxIdentityText)));
   out += fmt::format("{:>8} us  in all\n\n", report.took.count());
 
   std::vector<std::string> causes;

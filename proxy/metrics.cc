@@ -36,6 +36,8 @@ std::string_view outcome(const Result<opa::Decision>& answer) {
   return answer->allow ? "allow" : "deny";
 }
 
+}  // namespace
+
 // The counters of a family that were counted on before: to find one among its labels costs as much
 // as a small system call. Any thread.
 class SeenCounters {
@@ -66,8 +68,6 @@ class SeenCounters {
   std::shared_mutex mutex_;
   std::map<std::array<std::string, 3>, prometheus::Counter*, Less> counters_;
 };
-
-}  // namespace
 
 struct Metrics::Families {
   SeenCounters decisions_seen, lookups_seen, opa_calls_seen;

@@ -16,7 +16,7 @@
 namespace warder::proxy {
 namespace {
 
-constexpr std::size_t kMaxText = 65536;
+constexpr std::size_t kMaxReportText = 65536;
 
 std::string_view name(PolicyProblem::Severity severity) {
   return severity == PolicyProblem::Severity::error ? "error" : "warning";
@@ -61,13 +61,13 @@ using Json = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapid
 
 void add(Json& json, const char* key, std::string_view value) {
   json.Key(key);
-  json.String(valid_utf8(value, kMaxText));
+  json.String(valid_utf8(value, kMaxReportText));
 }
 
 void add(Json& json, const char* key, const std::vector<std::string>& values) {
   json.Key(key);
   json.StartArray();
-  for (const std::string& value : values) json.String(valid_utf8(value, kMaxText));
+  for (const std::string& value : values) json.String(valid_utf8(value, kMaxReportText));
   json.EndArray();
 }
 
@@ -80,7 +80,7 @@ void add(Json& json, const PolicyProblem& problem) {
   if (problem.file.empty())
     json.Null();
   else
-    json.String(valid_utf8(problem.file, kMaxText));
+    json.String(valid_utf8(problem.file, kMaxReportText));
   json.Key("line");
   if (problem.line == 0)
     json.Null();
@@ -99,7 +99,7 @@ void add(Json& json, const ProgramReport& program) {
   if (program.resolves_to.empty())
     json.Null();
   else
-    json.String(valid_utf8(program.resolves_to, kMaxText));
+    json.String(valid_utf8(program.resolves_to, kMaxReportText));
   add(json, "links", program.links);
   add(json, "matches", program.matches);
   add(json, "warnings", program.warnings);
@@ -168,7 +168,7 @@ std::string as_json(const PolicyReport& report) {
   if (report.note.empty())
     json.Null();
   else
-    json.String(valid_utf8(report.note, kMaxText));
+    json.String(valid_utf8(report.note, kMaxReportText));
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }

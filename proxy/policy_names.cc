@@ -10,7 +10,7 @@
 namespace warder::proxy {
 namespace {
 
-constexpr std::chrono::milliseconds kRetry{500};
+constexpr std::chrono::milliseconds kReadRetry{500};
 // Between two readings, however often answers of several revisions take turns.
 constexpr std::chrono::milliseconds kLeastPause{100};
 
@@ -140,7 +140,7 @@ void PolicyNames::on_document(const Result<opa::Document>& document) {
     note_delay(paths.error());
   if (over && on_read_) on_read_(reading_for_);
   if (std::exchange(again_, false)) return read_soon();
-  timer_.start(over ? refresh_ : std::min(refresh_, kRetry));
+  timer_.start(over ? refresh_ : std::min(refresh_, kReadRetry));
 }
 
 void PolicyNames::note_delay(const Error& error) {

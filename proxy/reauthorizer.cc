@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kAtOnce = 4;
 // How often one of them is asked about while OPA gives no answer.
-constexpr std::chrono::milliseconds kRetry{1000};
+constexpr std::chrono::milliseconds kReauthorizeRetry{1000};
 // How long a new policy's names are waited for: while they can't be read, the old ones hold.
 constexpr std::chrono::milliseconds kNamesWithin{500};
 
@@ -103,7 +103,9 @@ void Reauthorizer::hurry() {
 void Reauthorizer::wake() {
   if (queue_.empty() || timer_.active()) return;
   holding_ = !failing_ && names_due_;
-  timer_.start(failing_ ? kRetry : names_due_ ? kNamesWithin : std::chrono::milliseconds{0});
+  timer_.start(failing_     ? kReauthorizeRetry
+               : names_due_ ? kNamesWithin
+                            : std::chrono::milliseconds{0});
 }
 
 void Reauthorizer::run() {

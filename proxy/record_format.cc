@@ -23,13 +23,13 @@ namespace {
 constexpr std::size_t kStringLimit = 4096;  // a path has at most PATH_MAX bytes
 constexpr std::size_t kListLimit = 32;
 
-using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, std::string_view,
-                           std::string, const std::vector<std::string>*>;
+using FieldValue = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, std::string_view,
+                                std::string, const std::vector<std::string>*>;
 
-Value value_of(std::string_view text) { return text; }
+FieldValue value_of(std::string_view text) { return text; }
 
 template <class T>
-Value value_of(const std::optional<T>& value) {
+FieldValue value_of(const std::optional<T>& value) {
   if (!value) return nullptr;
   if constexpr (std::is_same_v<T, std::string>) {
     return std::string_view(*value);
@@ -44,11 +44,11 @@ struct Fields {
   std::uint64_t seq = 0;
   LogLevel level = LogLevel::info;
   std::string_view event;
-  std::vector<std::pair<std::string_view, Value>> rest;
+  std::vector<std::pair<std::string_view, FieldValue>> rest;
 
   Fields(const Stamp& stamp, LogLevel record_level, std::string_view record_event)
       : ts(rfc3339(stamp.time)), seq(stamp.seq), level(record_level), event(record_event) {}
-  void add(std::string_view key, Value value) { rest.emplace_back(key, std::move(value)); }
+  void add(std::string_view key, FieldValue value) { rest.emplace_back(key, std::move(value)); }
 };
 
 using Json = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
@@ -94,7 +94,7 @@ std::string json_line(const Fields& fields) {
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }
 
-std::string quoted(std::string_view bytes) {
+std::string quote_if_needed(std::string_view bytes) {
   if (bytes.empty()) return "\"\"";
   std::string shown = visible(bytes.substr(0, kStringLimit));
   if (bytes.size() > kStringLimit) {
@@ -117,12 +117,12 @@ struct TextValue {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return std::to_string(value); }
   std::string operator()(std::uint64_t value) const { return std::to_string(value); }
-  std::string operator()(std::string_view value) const { return quoted(value); }
+  std::string operator()(std::string_view value) const { return quote_if_needed(value); }
   std::string operator()(const std::vector<std::string>* list) const {
     std::string out;
     for (std::size_t i = 0; i < list->size() && i < kListLimit; ++i) {
       if (i > 0) out += ',';
-      out += quoted((*list)[i]);
+      out += quote_if_needed((*list)[i]);
     }
     if (list->size() > kListLimit) out += fmt::format(",({} more)", list->size() - kListLimit);
     return out;

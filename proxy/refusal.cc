@@ -70,7 +70,7 @@ std::string visible(std::string_view text, std::size_t limit) {
 }
 
 // A string of RFC 8941 section 3.3.3: backslash and quote are escaped by a backslash.
-std::string quoted(std::string_view text) {
+std::string sf_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : visible(text, kMaxDetails)) {
     if (c == '"' || c == '\\') out += '\\';
@@ -171,7 +171,7 @@ std::string render(const Refusal& refusal) {
   const std::string_view type = error_type(refusal);
   head += "Proxy-Status: warder";
   if (!type.empty()) head += fmt::format("; error={}", type);
-  head += fmt::format("; details={}\r\n", quoted(refusal.code + ": " + refusal.reason));
+  head += fmt::format("; details={}\r\n", sf_string(refusal.code + ": " + refusal.reason));
   if (refusal.retry_after_s) head += fmt::format("Retry-After: {}\r\n", *refusal.retry_after_s);
   head += fmt::format(
       "Content-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",

@@ -15,7 +15,7 @@
 namespace warder::proxy {
 namespace {
 
-using Callback = std::function<void(RelayEnd)>;
+using RelayCallback = std::function<void(RelayEnd)>;
 
 // One of the two connections.
 struct Side {
@@ -38,7 +38,7 @@ void abort_if_delivered(int fd) {
 class Session final : public net::FdWatcher::Listener {
  public:
   Session(net::Loop& loop, net::UniqueFd client, net::UniqueFd origin, const std::string& to_origin,
-          const std::string& to_client, const RelayOptions& options, Callback callback)
+          const std::string& to_client, const RelayOptions& options, RelayCallback callback)
       : loop_(loop),
         options_(options),
         callback_(std::move(callback)),
@@ -149,7 +149,7 @@ class Session final : public net::FdWatcher::Listener {
 
   net::Loop& loop_;
   RelayOptions options_;
-  Callback callback_;
+  RelayCallback callback_;
   Side client_;
   Side origin_;
   Pump up_;
@@ -162,16 +162,16 @@ class Session final : public net::FdWatcher::Listener {
 };
 
 // The caller's end.
-class Owned final : public Relay {
+class OwnedRelay final : public Relay {
  public:
-  Owned(net::Loop& loop, std::unique_ptr<Session> session)
+  OwnedRelay(net::Loop& loop, std::unique_ptr<Session> session)
       : loop_(loop), session_(std::move(session)) {}
-  ~Owned() override {
+  ~OwnedRelay() override {
     session_->cancel();
     loop_.retire(std::move(session_));
   }
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
+  OwnedRelay(const OwnedRelay&) = delete;
+  OwnedRelay& operator=(const OwnedRelay&) = delete;
 
   void end(std::string reason) override { session_->finish(ClosedBy::proxy, std::move(reason)); }
   [[nodiscard]] std::uint64_t bytes_up() const override { return session_->up().moved(); }
@@ -187,11 +187,11 @@ class Owned final : public Relay {
 Result<std::unique_ptr<Relay>> start_relay(net::Loop& loop, net::UniqueFd client,
                                            net::UniqueFd origin, const std::string& to_origin,
                                            const std::string& to_client, RelayOptions options,
-                                           Callback callback) {
+                                           RelayCallback callback) {
   auto session = std::make_unique<Session>(loop, std::move(client), std::move(origin), to_origin,
                                            to_client, options, std::move(callback));
   if (auto begun = session->begin(); !begun) return fail(std::move(begun.error()));
-  return std::make_unique<Owned>(loop, std::move(session));
+  return std::make_unique<OwnedRelay>(loop, std::move(session));
 }
 
 }  // namespace warder::proxy

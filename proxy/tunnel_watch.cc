@@ -19,7 +19,7 @@ constexpr int kFailedLooks = 3;
 constexpr int kOwnAnswers = 3;
 // Until a tunnel about which OPA could not decide is asked about again: twice as long each time, up
 // to 32 times, since what is wrong may be wrong for all tunnels.
-constexpr std::chrono::milliseconds kRetry{1000};
+constexpr std::chrono::milliseconds kWatchRetry{1000};
 constexpr int kDoublings = 5;
 
 // Why there is no decision.
@@ -253,7 +253,7 @@ TunnelWatch::Next TunnelWatch::not_decided(const Error& error) {
     return Next::revoked;
   }
   record(Verdict::error, std::string(code_name(error.code)), failure_of(error).reason);
-  const std::chrono::milliseconds pause = kRetry * (1 << std::min(answers_++, kDoublings));
+  const std::chrono::milliseconds pause = kWatchRetry * (1 << std::min(answers_++, kDoublings));
   schedule(std::min(pause, services_.config.tunnels.reauthorize));
   return Next::turn_over;
 }

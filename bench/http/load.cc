@@ -18,7 +18,7 @@
 namespace warder::bench {
 namespace {
 
-constexpr std::size_t kMaxHead = 65536;
+constexpr std::size_t kMaxAnswerHead = 65536;
 constexpr int kStallMs = 10'000;
 constexpr std::chrono::minutes kMost{1};
 
@@ -164,7 +164,7 @@ Result<void> Load::take_head(Connection& connection, std::string_view& bytes) {
   if (end == std::string_view::npos) {
     if (before == 0) connection.head = bytes;
     bytes = {};
-    if (connection.head.size() > kMaxHead) return wrong("an answer's head without an end");
+    if (connection.head.size() > kMaxAnswerHead) return wrong("an answer's head without an end");
     return {};
   }
   head = head.substr(0, end + 4);

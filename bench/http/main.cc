@@ -38,9 +38,6 @@ struct Plan {
 };
 
 constexpr const char* kDirect = "direct";
-constexpr const char* kOpaAlone = "opa-alone";
-constexpr const char* kOpaPaced = "opa-paced";
-constexpr const char* kDecide = "warder-decide";
 const std::vector<std::string> kContenders = {kDirect,  "warder", kDecide,   "squid",
                                               "apache", "envoy",  kOpaAlone, kOpaPaced};
 // What lies between OPA's answer and the next question when a gate, an origin and a client do their

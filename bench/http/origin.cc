@@ -22,7 +22,7 @@
 namespace warder::bench {
 namespace {
 
-constexpr std::size_t kMaxHead = 65536;
+constexpr std::size_t kMaxRequestHead = 65536;
 constexpr std::size_t kBuffer = 262'144;
 
 std::string answer(std::string_view body) {
@@ -115,7 +115,7 @@ bool Session::take_head(std::string_view& bytes) {
   if (end == std::string_view::npos) {
     if (before == 0) head_ = bytes;
     bytes = {};
-    return head_.size() <= kMaxHead;
+    return head_.size() <= kMaxRequestHead;
   }
   if (!unsent_.empty()) return false;  // pipelining is not for here
   if (head.starts_with("GET ")) {

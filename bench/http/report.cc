@@ -8,9 +8,6 @@ namespace warder::bench {
 namespace {
 
 constexpr const char* kReuse = "warder";
-constexpr const char* kDecide = "warder-decide";
-constexpr const char* kOpaAlone = "opa-alone";
-constexpr const char* kOpaPaced = "opa-paced";
 
 double median(const std::vector<Figures>& rounds, double Figures::*figure) {
   std::vector<double> values;

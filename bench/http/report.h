@@ -33,6 +33,11 @@ struct Row {
   std::vector<Figures> rounds;
 };
 
+// Contenders that a ratio of their own is about.
+inline constexpr const char* kDecide = "warder-decide";
+inline constexpr const char* kOpaAlone = "opa-alone";
+inline constexpr const char* kOpaPaced = "opa-paced";
+
 // Each figure's own median.
 [[nodiscard]] Figures median(const std::vector<Figures>& rounds);
 

@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::uint16_t kHttpPort = 80;
 
-tl::unexpected<Error> bad(std::string detail) { return fail(Errc::bad_request, std::move(detail)); }
-
 // The members of a list (RFC 9110 section 5.6.1); a comma in a comment or a string divides nothing.
 std::vector<std::string_view> members(std::string_view list) {
   std::vector<std::string_view> found;
@@ -80,9 +78,10 @@ void append_via(std::string& out, int minor, std::string_view pseudonym) {
 Result<std::vector<std::string_view>> connection_options(const RequestHead& head) {
   std::vector<std::string_view> options = members_of(head.headers, "connection");
   for (const std::string_view option : options) {
-    if (!is_token(option)) return bad("Connection is no list of tokens");
+    if (!is_token(option)) return bad_request("Connection is no list of tokens");
     if (is_never_connection_option(option)) {
-      return bad(fmt::format("Connection names {}, which is for the last recipient", option));
+      return bad_request(
+          fmt::format("Connection names {}, which is for the last recipient", option));
     }
   }
   return options;
@@ -126,7 +125,7 @@ Result<void> Outgoing::read_max_forwards() {
   if (value == nullptr) return {};
   const bool digits = !value->empty() && std::all_of(value->begin(), value->end(), is_digit);
   if (!digits || value->size() > kMaxDigits || count_headers(head.headers, "max-forwards") > 1) {
-    return bad("Max-Forwards is not one number of at most nine digits");
+    return bad_request("Max-Forwards is not one number of at most nine digits");
   }
   unsigned hops = 0;
   for (const char c : *value) hops = hops * 10 + static_cast<unsigned>(c - '0');
@@ -255,9 +254,10 @@ std::string origin_form(const RequestHead& head) {
 Result<ForwardedRequest> forward_request(const RequestHead& head, const BodyFraming& framing,
                                          const ForwardOptions& options) {
   if (head.form != RequestForm::absolute || head.scheme != "http") {
-    return bad("only a URL of scheme http can be forwarded");
+    return bad_request("only a URL of scheme http can be forwarded");
   }
-  if (head.method == "TRACE" && framing.kind != Framing::none) return bad("TRACE with a body");
+  if (head.method == "TRACE" && framing.kind != Framing::none)
+    return bad_request("TRACE with a body");
   if (loops(head, options.pseudonym)) {
     return fail(Errc::forwarding_loop, "Via says that the request has passed through here before");
   }

@@ -13,10 +13,6 @@ namespace {
 
 // RFC 9112 section 3: a method longer than any we know gets 501, without waiting for its end.
 constexpr std::size_t kMaxMethod = 32;
-constexpr std::size_t kVersionLength = 8;  // "HTTP/1.1"
-
-// Where in the request line the next byte belongs.
-enum class Part { method, target, version };
 
 }  // namespace
 
@@ -26,6 +22,9 @@ const std::string* RequestHead::header(std::string_view name) const {
 
 // Two readers of the same bytes: our lines and llhttp. Both have to be content.
 struct RequestHeadReader::State final : HeadLines {
+  // Where in the request line the next byte belongs.
+  enum class Part { method, target, version };
+
   explicit State(HeadLimits head_limits)
       : HeadLines({Errc::bad_request, Errc::head_too_large, "head", head_limits.head_bytes,
                    head_limits.headers},

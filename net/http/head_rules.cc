@@ -15,9 +15,6 @@ namespace warder::http {
 namespace {
 
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-tl::unexpected<Error> bad(std::string detail) { return fail(Errc::bad_request, std::move(detail)); }
 
 Result<void> read_connect(RequestHead& head) {
   // RFC 9112 section 3.2.3: host and port, nothing else. There is no default port.
@@ -38,7 +35,7 @@ Result<void> read_absolute(RequestHead& head, std::size_t scheme_length) {
   std::string scheme = head.target.substr(0, scheme_length);
   std::transform(scheme.begin(), scheme.end(), scheme.begin(), to_lower);
   if (scheme != "http" && scheme != "https") {
-    return bad("the scheme of the URL is not http or https");
+    return bad_request("the scheme of the URL is not http or https");
   }
   const std::string_view rest = std::string_view(head.target).substr(scheme_length + 3);
   Result<Authority> authority = parse_authority(rest.substr(0, rest.find_first_of("/?")));
@@ -55,22 +52,22 @@ Result<void> read_absolute(RequestHead& head, std::size_t scheme_length) {
 // other.
 Result<void> check_host(const RequestHead& head) {
   const std::size_t hosts = count_headers(head.headers, "host");
-  if (hosts > 1) return bad("more than one Host header");
+  if (hosts > 1) return bad_request("more than one Host header");
   if (hosts == 0) {
     if (head.minor == 0) return {};
-    return bad("no Host header in an HTTP/1.1 request");
+    return bad_request("no Host header in an HTTP/1.1 request");
   }
   const std::string& value = *head.header("host");
   if (value.empty()) {
     if (!head.authority) return {};
-    return bad("the Host header is empty");
+    return bad_request("the Host header is empty");
   }
   const Result<Authority> named = parse_authority(value);
   if (!named) return fail(Errc::bad_authority, "Host header: " + named.error().detail);
   if (!head.authority) return {};
   if (named->host != head.authority->host || (named->port && named->port != head.authority->port)) {
-    return bad(fmt::format("the Host header names {}, the target {}", named->text(),
-                           head.authority->text()));
+    return bad_request(fmt::format("the Host header names {}, the target {}", named->text(),
+                                   head.authority->text()));
   }
   return {};
 }
@@ -100,7 +97,7 @@ bool is_known_method(std::string_view method) {
 Result<void> read_version(std::string_view text, RequestHead& head) {
   if (text.size() != 8 || !text.starts_with("HTTP/") || !is_digit(text[5]) || text[6] != '.' ||
       !is_digit(text[7])) {
-    return bad("the request line does not end in HTTP/ and a version");
+    return bad_request("the request line does not end in HTTP/ and a version");
   }
   head.major = text[5] - '0';
   head.minor = text[7] - '0';
@@ -121,13 +118,13 @@ Result<void> read_target(RequestHead& head) {
     return {};
   }
   if (head.target == "*") {
-    if (head.method != "OPTIONS") return bad("the target * goes with OPTIONS only");
+    if (head.method != "OPTIONS") return bad_request("the target * goes with OPTIONS only");
     head.form = RequestForm::asterisk;
     return {};
   }
   const std::size_t colon = head.target.find("://");
   if (colon == std::string::npos || colon == 0 || !is_letter(head.target.front())) {
-    return bad("the target is neither a URL with a scheme, nor a path, nor *");
+    return bad_request("the target is neither a URL with a scheme, nor a path, nor *");
   }
   return read_absolute(head, colon);
 }

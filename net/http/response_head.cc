@@ -11,11 +11,7 @@
 namespace warder::http {
 namespace {
 
-constexpr std::size_t kVersionLength = 8;  // "HTTP/1.1"
 constexpr std::size_t kStatusLength = 3;
-
-// Where in the status line the next byte belongs.
-enum class Part { version, status, reason };
 
 }  // namespace
 
@@ -24,6 +20,9 @@ const std::string* ResponseHead::header(std::string_view name) const {
 }
 
 struct ResponseHeadReader::State final : HeadLines {
+  // Where in the status line the next byte belongs.
+  enum class Part { version, status, reason };
+
   explicit State(HeadLimits limits)
       : HeadLines(
             {Errc::bad_response, Errc::bad_response, "head", limits.head_bytes, limits.headers},

@@ -17,14 +17,7 @@ constexpr char kHandshakeRecord = 22;               // RFC 8446 section 5.1
 constexpr unsigned kEncryptedClientHello = 0xfe0d;  // RFC 9849 section 5
 constexpr unsigned kEncryptedServerName = 0xffce;   // draft-ietf-tls-esni-00 to -06
 
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-struct FreeSession {
-  void operator()(SSL* session) const { SSL_free(session); }
-};
-
-std::string openssl_reason() {
+std::string first_openssl_reason() {
   const char* reason = ERR_reason_error_string(ERR_peek_error());
   return reason != nullptr ? reason : "unknown error";
 }
@@ -103,6 +96,9 @@ bool make_known(SSL_CTX* context, unsigned type) {
 }  // namespace
 
 struct ClientHelloParser::State {
+  struct FreeContext {
+    void operator()(SSL_CTX* owned) const { SSL_CTX_free(owned); }
+  };
   std::unique_ptr<SSL_CTX, FreeContext> context;
 };
 
@@ -117,7 +113,7 @@ Result<ClientHelloParser> ClientHelloParser::create() {
   state->context.reset(SSL_CTX_new(TLS_server_method()));
   if (!state->context || !make_known(state->context.get(), kEncryptedClientHello) ||
       !make_known(state->context.get(), kEncryptedServerName)) {
-    Error error{Errc::system, 0, "OpenSSL: " + openssl_reason()};
+    Error error{Errc::system, 0, "OpenSSL: " + first_openssl_reason()};
     ERR_clear_error();
     return fail(std::move(error));
   }
@@ -126,6 +122,9 @@ Result<ClientHelloParser> ClientHelloParser::create() {
 }
 
 struct ClientHelloReader::Session {
+  struct FreeSession {
+    void operator()(SSL* session) const { SSL_free(session); }
+  };
   std::unique_ptr<SSL, FreeSession> ssl;
   BIO* input = nullptr;  // the session's
 };
@@ -183,7 +182,7 @@ bool ClientHelloReader::feed(std::span<const char> bytes) {
     return finish(ClientHello::Kind::too_large,
                   fmt::format("not whole within {} bytes", kClientHelloBytes));
   }
-  std::string reason = openssl_reason();
+  std::string reason = first_openssl_reason();
   ERR_clear_error();
   return finish(ClientHello::Kind::malformed, std::move(reason));
 }

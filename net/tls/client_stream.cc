@@ -24,17 +24,6 @@ namespace {
 
 constexpr std::size_t kPiece = 16384;  // the largest record's content (RFC 8446 section 5.1)
 
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-struct FreeStream {
-  void operator()(SSL* stream) const { SSL_free(stream); }
-};
-struct FreeSession {
-  void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
-};
-using Session = std::unique_ptr<SSL_SESSION, FreeSession>;
-
 // More than one server's connections of one worker that end together.
 constexpr std::size_t kMostSessions = 64;
 
@@ -82,6 +71,14 @@ Result<void> load(SSL_CTX* context, const ClientFiles& files) {
 }  // namespace
 
 struct ClientContext::State {
+  struct FreeContext {
+    void operator()(SSL_CTX* owned) const { SSL_CTX_free(owned); }
+  };
+  struct FreeSession {
+    void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+  };
+  using Session = std::unique_ptr<SSL_SESSION, FreeSession>;
+
   std::unique_ptr<SSL_CTX, FreeContext> context;
 
   // A session is of the peer that proved itself in it, and is taken up once (RFC 8446 section C.4).
@@ -142,6 +139,10 @@ class ClientStream final : public net::ByteStream, private net::ByteStream::List
  private:
   friend class ClientContext;
   enum class State { connecting, shaking_hands, open, failed };
+  using Session = ClientContext::State::Session;
+  struct FreeStream {
+    void operator()(SSL* stream) const { SSL_free(stream); }
+  };
 
   ClientStream(net::Loop& loop, std::shared_ptr<const ClientContext> context, std::string peer,
                net::ByteStream::Listener& listener)

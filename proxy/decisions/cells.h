@@ -13,6 +13,10 @@ enum class Keep { front, back };
 // Printable ASCII (text_escape.h), padded or cut to `width` columns; what is cut off is three dots.
 [[nodiscard]] std::string cell(std::string_view text, std::size_t width, Keep keep = Keep::front);
 
+// Of columns that several tables have.
+inline constexpr std::size_t kTimeWidth = 24, kOutcomeWidth = 9, kBinaryWidth = 32,
+                             kDestinationWidth = 36;
+
 // A quoted field of RFC 4180 in printable ASCII. What a spreadsheet would take for a formula gets
 // an apostrophe in front.
 [[nodiscard]] std::string csv_field(std::string_view text);

@@ -18,10 +18,6 @@
 #include "proxy/text_escape.h"
 
 namespace warder::decisions {
-namespace {
-
-constexpr const char* kLogVariable = "WARDER_DECISION_LOG";
-constexpr const char* kRecordsVariable = "WARDER_RECORDS";
 
 struct Command {
   CLI::App* app = nullptr;
@@ -31,6 +27,11 @@ struct Command {
   std::string since, until;
   bool json = false, csv = false;
 };
+
+namespace {
+
+constexpr const char* kLogVariable = "WARDER_DECISION_LOG";
+constexpr const char* kRecordsVariable = "WARDER_RECORDS";
 
 int show_all(const Options& options) { return run_show(options, false); }
 int show_briefly(const Options& options) { return run_show(options, true); }

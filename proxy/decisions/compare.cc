@@ -16,7 +16,7 @@
 namespace warder::decisions {
 namespace {
 
-constexpr std::size_t kOnlyIn = 12, kTime = 24, kOutcome = 9, kBinary = 32, kDestination = 36;
+constexpr std::size_t kOnlyInWidth = 12;
 
 // Rows of decisions that one log has and the other has not.
 class Differences {
@@ -27,9 +27,9 @@ class Differences {
     if (form_ == Form::csv) {
       fmt::print("only_in,time,decision_id,request_id,outcome,code,binary,host,port\r\n");
     } else if (form_ == Form::table) {
-      fmt::print("{} {} {:36} {:32} {} {} DESTINATION\n", cell("ONLY IN", kOnlyIn),
-                 cell("TIME", kTime), "DECISION", "REQUEST", cell("OUTCOME", kOutcome),
-                 cell("BINARY", kBinary));
+      fmt::print("{} {} {:36} {:32} {} {} DESTINATION\n", cell("ONLY IN", kOnlyInWidth),
+                 cell("TIME", kTimeWidth), "DECISION", "REQUEST", cell("OUTCOME", kOutcomeWidth),
+                 cell("BINARY", kBinaryWidth));
     }
   }
 
@@ -55,11 +55,11 @@ class Differences {
                  csv_field(event.text(Field::host)), port ? std::to_string(*port) : "");
       return;
     }
-    fmt::print("{} {} {} {} {} {} {}\n", cell(only_in, kOnlyIn), cell(when, kTime),
+    fmt::print("{} {} {} {} {} {} {}\n", cell(only_in, kOnlyInWidth), cell(when, kTimeWidth),
                cell(event.text(Field::decision_id), 36), cell(event.text(Field::request_id), 32),
-               cell(event.outcome(), kOutcome),
-               cell(event.text(Field::binary), kBinary, Keep::back),
-               cell(destination_of(event), kDestination, Keep::back));
+               cell(event.outcome(), kOutcomeWidth),
+               cell(event.text(Field::binary), kBinaryWidth, Keep::back),
+               cell(destination_of(event), kDestinationWidth, Keep::back));
   }
 
  private:

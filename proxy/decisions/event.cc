@@ -11,7 +11,7 @@
 namespace warder::decisions {
 namespace {
 
-constexpr opa::JsonLimits kLimits{LineReader::kLongest, 64};
+constexpr opa::JsonLimits kWalkLimits{LineReader::kLongest, 64};
 constexpr std::size_t kMostContainers = 64;
 constexpr std::size_t kMostBundles = 16;
 
@@ -180,7 +180,7 @@ const Event& EventReader::read(std::string_view line) {
   if (first == std::string_view::npos || line[first] != '{') return event_;
   scratch_.assign(line.begin(), line.end());
   scratch_.push_back('\0');
-  const auto walked = opa::walk_json({scratch_.data(), line.size()}, builder, kLimits);
+  const auto walked = opa::walk_json({scratch_.data(), line.size()}, builder, kWalkLimits);
   event_.kind = walked ? kind_of(event_) : Event::Kind::broken;
   return event_;
 }

@@ -8,10 +8,9 @@
 namespace warder::decisions {
 namespace {
 
-constexpr std::size_t kTime = 24, kOutcome = 9, kCode = 20, kBinary = 32, kDestination = 36,
-                      kPolicy = 16, kId = 36, kReason = 120;
+constexpr std::size_t kCodeWidth = 20, kPolicyWidth = 16, kIdWidth = 36, kReasonWidth = 120;
 constexpr std::size_t kMostCodes = 1024;
-constexpr std::uint32_t kKnown = 1U << 31U;
+constexpr std::uint32_t kHasRecord = 1U << 31U;
 constexpr std::uint32_t kReuse = 1U << 30U;
 
 std::string time_of(const Event& event) {
@@ -55,7 +54,7 @@ bool Answers::add(const Event& record) {
   const bool reuse = record.is_true(Field::reused);
   if (*number != 0 && ((*number & kReuse) == 0 || reuse)) return true;
   const std::uint64_t status = record.number(Field::status).value_or(0);
-  *number = kKnown | (reuse ? kReuse : 0U) |
+  *number = kHasRecord | (reuse ? kReuse : 0U) |
             static_cast<std::uint32_t>(code_number(record.text(Field::code))) << 16U |
             static_cast<std::uint32_t>(status & 0xFFFFU);
   return true;
@@ -65,7 +64,7 @@ Answer Answers::of(const Event& event) {
   const std::uint32_t* number = by_id_.find(id_of(event.text(Field::decision_id)));
   if (number == nullptr) number = by_id_.find(id_of(event.text(Field::request_id)));
   if (number == nullptr || *number == 0) return {};
-  return {codes_[(*number & ~(kKnown | kReuse)) >> 16U],
+  return {codes_[(*number & ~(kHasRecord | kReuse)) >> 16U],
           static_cast<std::uint16_t>(*number & 0xFFFFU)};
 }
 
@@ -82,10 +81,10 @@ void Rows::heading() {
         "assurance,identity_reason,pid,uid,container,sha256,revision,reason,decision_id,"
         "request_id,handler_ns,eval_ns\r\n");
   }
-  std::string line = cell("TIME", kTime) + ' ' + cell("OUTCOME", kOutcome) + ' ';
-  if (answers_ != nullptr) line += cell("CODE", kCode) + ' ';
-  line += cell("BINARY", kBinary) + ' ' + cell("DESTINATION", kDestination) + ' ' +
-          cell("POLICY", kPolicy) + ' ' + cell("DECISION", kId) + " REASON\n";
+  std::string line = cell("TIME", kTimeWidth) + ' ' + cell("OUTCOME", kOutcomeWidth) + ' ';
+  if (answers_ != nullptr) line += cell("CODE", kCodeWidth) + ' ';
+  line += cell("BINARY", kBinaryWidth) + ' ' + cell("DESTINATION", kDestinationWidth) + ' ' +
+          cell("POLICY", kPolicyWidth) + ' ' + cell("DECISION", kIdWidth) + " REASON\n";
   put(line);
 }
 
@@ -99,14 +98,14 @@ void Rows::write(const Item& item) {
 }
 
 void Rows::write_table(const Event& event, const Answer& answer) {
-  std::string line = cell(time_of(event), kTime) + ' ';
-  line += cell(event.outcome(), kOutcome) + ' ';
-  if (answers_ != nullptr) line += cell(or_dash(answer.code), kCode) + ' ';
-  line += cell(or_dash(event.text(Field::binary)), kBinary, Keep::back) + ' ';
-  line += cell(destination_of(event), kDestination, Keep::back) + ' ';
-  line += cell(or_dash(event.text(Field::policy)), kPolicy) + ' ';
-  line += cell(or_dash(event.text(Field::decision_id)), kId) + ' ';
-  line += cell(event.text(Field::reason), kReason);
+  std::string line = cell(time_of(event), kTimeWidth) + ' ';
+  line += cell(event.outcome(), kOutcomeWidth) + ' ';
+  if (answers_ != nullptr) line += cell(or_dash(answer.code), kCodeWidth) + ' ';
+  line += cell(or_dash(event.text(Field::binary)), kBinaryWidth, Keep::back) + ' ';
+  line += cell(destination_of(event), kDestinationWidth, Keep::back) + ' ';
+  line += cell(or_dash(event.text(Field::policy)), kPolicyWidth) + ' ';
+  line += cell(or_dash(event.text(Field::decision_id)), kIdWidth) + ' ';
+  line += cell(event.text(Field::reason), kReasonWidth);
   line.erase(line.find_last_not_of(' ') + 1);
   put(line + '\n');
 }

@@ -17,7 +17,7 @@
 namespace warder::decisions {
 namespace {
 
-constexpr std::size_t kMostTexts = 1000;
+constexpr std::size_t kMostDistinct = 1000;
 constexpr std::array<std::string_view, 5> kOutcomes{"allow", "audit", "deny", "undefined", "error"};
 
 struct Timer {
@@ -83,7 +83,7 @@ class Totals final : public ItemSink {
   std::array<Timer, 3> timers_{Timer{"handler", Field::handler_ns, {}},
                                Timer{"evaluation", Field::eval_ns, {}},
                                Timer{"input", Field::parse_ns, {}}};
-  Tally policies_{kMostTexts}, revisions_{kMostTexts}, codes_{kMostTexts};
+  Tally policies_{kMostDistinct}, revisions_{kMostDistinct}, codes_{kMostDistinct};
   std::uint64_t records_ = 0, reused_ = 0, summed_up_ = 0, dropped_ = 0;
 };
 
@@ -98,7 +98,7 @@ void append_tally(std::string& out, std::string_view title, const Tally& tally) 
 
 void add_tally(JsonOut& out, std::string_view title, const Tally& tally) {
   out.open(title);
-  for (const Tally::Count& found : tally.top(kMostTexts)) {
+  for (const Tally::Count& found : tally.top(kMostDistinct)) {
     out.add(proxy::visible(found.text), found.count);
   }
   out.close();

@@ -24,7 +24,7 @@ namespace {
 using proxy::visible;
 using rapidjson::Value;
 
-constexpr opa::JsonLimits kLimits{LineReader::kLongest, 64};
+constexpr opa::JsonLimits kParseLimits{LineReader::kLongest, 64};
 constexpr std::size_t kMostListed = 32;
 
 // A member, or null where there is none, or no object.
@@ -397,7 +397,7 @@ void Story::record(const LoggedLine& logged, const Value& record) {
 template <class Take>
 void each_document(const std::vector<LoggedLine>& lines, Take take) {
   for (const LoggedLine& line : lines) {
-    if (const auto document = opa::parse_json(line.text, kLimits)) take(line, *document);
+    if (const auto document = opa::parse_json(line.text, kParseLimits)) take(line, *document);
   }
 }
 

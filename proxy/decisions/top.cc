@@ -17,12 +17,12 @@ constexpr std::size_t kMostTexts = 100'000;
 constexpr std::size_t kUsualRows = 20;
 constexpr std::size_t kTextWidth = 160;
 
-std::string or_dash(std::string_view text) { return std::string(text.empty() ? "-" : text); }
+std::string text_or_dash(std::string_view text) { return std::string(text.empty() ? "-" : text); }
 
 std::string caller(const Event& event) {
   const std::string_view binary = event.text(Field::binary);
   if (!binary.empty()) return std::string(binary);
-  return fmt::format("({})", or_dash(event.text(Field::grade)));
+  return fmt::format("({})", text_or_dash(event.text(Field::grade)));
 }
 
 std::string who_and_where(const Event& event) {
@@ -30,8 +30,8 @@ std::string who_and_where(const Event& event) {
 }
 
 std::string container(const Event& event) {
-  return or_dash(event.containers.empty() ? event.text(Field::container)
-                                          : event.containers.front());
+  return text_or_dash(event.containers.empty() ? event.text(Field::container)
+                                               : event.containers.front());
 }
 
 struct Kind {
@@ -43,15 +43,16 @@ constexpr std::array kKinds{
     Kind{"denied", who_and_where},
     Kind{"allowed", who_and_where},
     Kind{"binaries", caller},
-    Kind{"hosts", [](const Event& event) { return or_dash(event.text(Field::host)); }},
+    Kind{"hosts", [](const Event& event) { return text_or_dash(event.text(Field::host)); }},
     Kind{"destinations", destination_of},
-    Kind{"policies", [](const Event& event) { return or_dash(event.text(Field::policy)); }},
-    Kind{"reasons", [](const Event& event) { return or_dash(event.text(Field::reason)); }},
+    Kind{"policies", [](const Event& event) { return text_or_dash(event.text(Field::policy)); }},
+    Kind{"reasons", [](const Event& event) { return text_or_dash(event.text(Field::reason)); }},
     Kind{"containers", container},
-    Kind{"revisions", [](const Event& event) { return or_dash(event.revision()); }},
+    Kind{"revisions", [](const Event& event) { return text_or_dash(event.revision()); }},
     Kind{"grades",
          [](const Event& event) {
-           return or_dash(event.text(Field::grade)) + ' ' + or_dash(event.text(Field::assurance));
+           return text_or_dash(event.text(Field::grade)) + ' ' +
+                  text_or_dash(event.text(Field::assurance));
          }},
 };
 

@@ -43,8 +43,6 @@ net::UniqueFd socket_in_table(pid_t thread) {
 
 }  // namespace
 
-const std::string kClientProgram = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 net::UniqueFd copy_of_socket(pid_t pid) {
   net::UniqueFd found;
   for (const auto& entry :

@@ -14,8 +14,6 @@
 
 namespace warder::testing {
 
-extern const std::string kClientProgram;
-
 // A TCP socket in the kernel's terms.
 struct Ids {
   std::uint64_t inode = 0;

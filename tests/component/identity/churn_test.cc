@@ -31,7 +31,7 @@ std::uint32_t setting(const char* name, std::uint32_t otherwise) {
 std::uint32_t sockets() { return setting("WARDER_CHURN_SOCKETS", 80) / kWorkers; }
 std::uint32_t lookups() { return setting("WARDER_CHURN_LOOKUPS", 300); }
 
-bool has_cause(const Identity& identity, Cause cause) {
+bool names_cause(const Identity& identity, Cause cause) {
   return std::find(identity.causes.begin(), identity.causes.end(), cause) != identity.causes.end();
 }
 
@@ -73,7 +73,7 @@ class ChurnTest : public testing::LoopFixture {
       if (std::find(process.roles.begin(), process.roles.end(), Role::holder) !=
           process.roles.end())
         holders.insert(churner.worker(process.pid));
-    if (has_cause(identity, Cause::hidden_holder) || identity.reason == Reason::owner_not_found)
+    if (names_cause(identity, Cause::hidden_holder) || identity.reason == Reason::owner_not_found)
       holders.insert(kOnTheWay);
     return holders;
   }

@@ -34,6 +34,8 @@ bool readable_within_ten_seconds(int fd) {
 
 }  // namespace
 
+const std::string kClientProgram = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
+
 ProgramCopy::ProgramCopy(const std::string& name) {
   std::string directory =
       (std::filesystem::temp_directory_path() / "warder-client-XXXXXX").string();

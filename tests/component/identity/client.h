@@ -11,6 +11,9 @@
 
 namespace warder::testing {
 
+// The client program (client_main.cc), as the kernel names it.
+extern const std::string kClientProgram;
+
 // A copy of the client program in a directory of its own: another executable. Gone at the end.
 class ProgramCopy {
  public:
@@ -26,7 +29,7 @@ class ProgramCopy {
   std::string path_;
 };
 
-// The client program, running (client_main.cc). Killed at the end.
+// The client program, running. Killed at the end.
 class Client {
  public:
   explicit Client(const std::string& program);

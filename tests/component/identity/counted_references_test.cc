@@ -19,8 +19,6 @@ namespace {
 
 using Proof = SocketHolders::Proof;
 
-const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 // Real programs, the real kernel.
 class CountedReferencesTest {
  public:
@@ -96,7 +94,7 @@ class CountedReferencesTest {
   ProcHolders walk_{proc_.get()};
   KernelHolders holders_{*opened_.view, walk_,
                          [](std::chrono::microseconds time) { std::this_thread::sleep_for(time); }};
-  testing::Client client_{kClient};
+  testing::Client client_{testing::kClientProgram};
   testing::Gate gate_;
   FoundSocket socket_;
   int descriptor_ = -1;
@@ -127,7 +125,7 @@ TEST_CASE_METHOD(CountedReferencesTest, "a child has it too", "[identity][bpf]")
 
 TEST_CASE_METHOD(CountedReferencesTest, "another process copies it with pidfd_getfd",
                  "[identity][bpf]") {
-  testing::Client thief(kClient);
+  testing::Client thief(testing::kClientProgram);
   REQUIRE(thief.tell("take " + std::to_string(client_.pid()) + " " + std::to_string(descriptor_)) ==
           "ok");
   const SocketHolders who = look();

@@ -25,8 +25,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 std::string contents(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();
@@ -153,26 +151,26 @@ void make_huge(const std::string& path, std::uintmax_t size) {
 }  // namespace
 
 TEST_CASE_METHOD(HashTest, "the hash of a running image, read once", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   use({running(client)});
-  const std::string expected = sha256_of(contents(kClient));
+  const std::string expected = sha256_of(contents(testing::kClientProgram));
   CHECK(look().sha256 == expected);
   CHECK(look().sha256 == expected);
   CHECK(look().sha256_missing.empty());
   CHECK(hashes->read_count() == 1);
   // Another process that runs it.
-  testing::Client second(kClient);
-  CHECK(hashes->known(second.pid(), image_of(kClient)) == ImageHash{expected, {}});
+  testing::Client second(testing::kClientProgram);
+  CHECK(hashes->known(second.pid(), image_of(testing::kClientProgram)) == ImageHash{expected, {}});
 }
 
 TEST_CASE_METHOD(HashTest, "lookups that want one image wait for one reading", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   use({running(client), running(client)});
   for (int i = 0; i < 20; ++i) (void)start();
   REQUIRE(run_until([&] { return answers.size() == 20; }));
   for (const Identity& answer : answers)
     for (const Process& process : answer.processes)
-      CHECK(process.sha256 == sha256_of(contents(kClient)));
+      CHECK(process.sha256 == sha256_of(contents(testing::kClientProgram)));
   CHECK(hashes->read_count() == 1);
 }
 
@@ -201,7 +199,7 @@ TEST_CASE_METHOD(HashTest, "what runs is hashed, not what its path leads to", "[
 
 TEST_CASE_METHOD(HashTest, "a program that is in no file system", "[identity]") {
   const net::UniqueFd memory(::memfd_create("program", MFD_CLOEXEC));
-  const std::string program = contents(kClient);
+  const std::string program = contents(testing::kClientProgram);
   REQUIRE(::write(memory.get(), program.data(), program.size()) ==
           static_cast<ssize_t>(program.size()));
   testing::Client client("/proc/" + std::to_string(::getpid()) + "/fd/" +
@@ -228,7 +226,7 @@ TEST_CASE_METHOD(HashTest, "a file that has just been changed is read each time"
 }
 
 TEST_CASE_METHOD(HashTest, "why there is no hash", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   Process process = running(client);
   HashLimits limits;
   std::string why;
@@ -259,7 +257,7 @@ TEST_CASE_METHOD(HashTest, "an identity without processes, and a confirmation, w
   use({});
   (void)start();
   REQUIRE(run_until([&] { return answers.size() == 1; }));
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   use({running(client)});
   bool confirmed = false;
   const auto lookup = resolver->confirm({}, {}, loop(), [&](std::optional<Change> change) {
@@ -274,18 +272,18 @@ TEST_CASE_METHOD(HashTest, "a huge image holds up nobody, and nobody has to wait
                  "[identity]") {
   const testing::ProgramCopy huge("huge");
   make_huge(huge.path(), std::uintmax_t{1} << 40);
-  testing::Client client(kClient), hog(huge.path());
+  testing::Client client(testing::kClientProgram), hog(huge.path());
   HashLimits limits;
   limits.max_bytes = std::size_t{1} << 41;
   limits.slice = std::chrono::minutes(10);
-  const std::string expected = sha256_of(contents(kClient));
+  const std::string expected = sha256_of(contents(testing::kClientProgram));
   SECTION("another lookup has its answer meanwhile") {
     limits.timeout = std::chrono::minutes(10);
     use({running(hog)}, limits);
     (void)start();
     REQUIRE(run_until([&] { return hashes->read_count() == 1; }));
     const auto other = std::make_shared<HashListener>();
-    hashes->compute(client.pid(), image_of(kClient), other);
+    hashes->compute(client.pid(), image_of(testing::kClientProgram), other);
     REQUIRE(run_until([&] { return other->answer().has_value(); }));
     CHECK(other->answer()->sha256 == expected);
     CHECK(answers.empty());
@@ -304,7 +302,7 @@ TEST_CASE_METHOD(HashTest, "a huge image holds up nobody, and nobody has to wait
 }
 
 TEST_CASE_METHOD(HashTest, "lookups are destroyed at any time", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   use({running(client)});
   for (int turns = 0; turns < 20; ++turns) {
     (void)start();
@@ -314,11 +312,11 @@ TEST_CASE_METHOD(HashTest, "lookups are destroyed at any time", "[identity]") {
   const std::size_t before = answers.size();
   run_for(milliseconds(50));
   CHECK(answers.size() == before);
-  CHECK(look().sha256 == sha256_of(contents(kClient)));
+  CHECK(look().sha256 == sha256_of(contents(testing::kClientProgram)));
 }
 
 TEST_CASE_METHOD(HashTest, "a callback destroys its lookup", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   use({running(client)});
   for (int i = 0; i < 2; ++i) {  // read, then known
     bool done = false;

@@ -18,8 +18,6 @@
 namespace warder::identity {
 namespace {
 
-const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 class ResolverTest : public testing::LoopFixture {
  public:
   ResolverTest() { use(); }
@@ -116,12 +114,12 @@ void check_exact(const Identity& identity, const testing::Client& client,
 }  // namespace
 
 TEST_CASE_METHOD(ResolverTest, "one program holds the connection", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   const std::string address = GENERATE("127.0.0.1", "::1");
   testing::Gate gate(address);
   const Connection connection = gate.let_in(client);
   const Identity identity = look(connection);
-  check_exact(identity, client, kClient);
+  check_exact(identity, client, testing::kClientProgram);
   CHECK(identity.scope->name() == "global");
   CHECK(identity.inode > 0);
   CHECK(identity.detail.starts_with("global: inode " + std::to_string(identity.inode)));
@@ -130,7 +128,7 @@ TEST_CASE_METHOD(ResolverTest, "one program holds the connection", "[identity]")
 
 TEST_CASE_METHOD(ResolverTest, "what is known already is told at once, by whatever thread asks",
                  "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity identity = look(connection);
@@ -163,27 +161,28 @@ TEST_CASE_METHOD(ResolverTest, "what is known already is told at once, by whatev
 }
 
 TEST_CASE_METHOD(ResolverTest, "the client speaks IPv4 through an IPv6 socket", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client, "connect-mapped");
-  check_exact(look(connection), client, kClient);
+  check_exact(look(connection), client, testing::kClientProgram);
   // As a listener on :: sees it.
   const auto mapped = [](const net::Endpoint& end) {
     return net::Endpoint{end.address.mapped(), end.port};
   };
-  check_exact(look({mapped(connection.client), mapped(connection.proxy), {}}), client, kClient);
+  check_exact(look({mapped(connection.client), mapped(connection.proxy), {}}), client,
+              testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "a half-closed client is still there", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   REQUIRE(client.tell("shutdown") == "ok");
-  check_exact(look(connection), client, kClient);
+  check_exact(look(connection), client, testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "the proxy's own end of the connection is nobody's", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity identity = look(connection);
@@ -194,14 +193,15 @@ TEST_CASE_METHOD(ResolverTest, "the proxy's own end of the connection is nobody'
 }
 
 TEST_CASE_METHOD(ResolverTest, "a sandbox that shares our network namespace", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   HostResolverOptions options;
   options.sandboxes = {{SandboxSpec::Kind::pid, client.pid(), {}}};
   const Connection connection = gate.let_in(client);
   use(std::move(options));
   Identity identity = look(connection);
-  check_exact(identity, client, kClient, Assurance::observed);  // connected before the record began
+  check_exact(identity, client, testing::kClientProgram,
+              Assurance::observed);  // connected before the record began
   CHECK(identity.scope->name() == "pid:" + std::to_string(client.pid()));
   CHECK(identity.searched.size() == 2);
 
@@ -212,7 +212,7 @@ TEST_CASE_METHOD(ResolverTest, "a sandbox that shares our network namespace", "[
 }
 
 TEST_CASE_METHOD(ResolverTest, "a fork shares it", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const pid_t child = child_of(client.tell("fork"));
@@ -221,12 +221,12 @@ TEST_CASE_METHOD(ResolverTest, "a fork shares it", "[identity]") {
   CHECK(pids(identity) ==
         std::vector<pid_t>{std::min(client.pid(), child), std::max(client.pid(), child)});
   REQUIRE(identity.binary() != nullptr);
-  CHECK(*identity.binary() == kClient);
+  CHECK(*identity.binary() == testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "a child of another program makes it ambiguous", "[identity]") {
   const testing::ProgramCopy other("other");
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity before = look(connection);
@@ -237,27 +237,27 @@ TEST_CASE_METHOD(ResolverTest, "a child of another program makes it ambiguous", 
   CHECK(identity.binary() == nullptr);
   CHECK_FALSE(identity.reason);
   for (const Process& process : identity.processes)
-    CHECK(process.binary == (process.pid == child ? other.path() : kClient));
+    CHECK(process.binary == (process.pid == child ? other.path() : testing::kClientProgram));
   CHECK(confirm(connection, before) ==
         "process " + std::to_string(child) + " (" + other.path() + ") holds the socket too now");
 }
 
 TEST_CASE_METHOD(ResolverTest, "a process whose first thread has ended", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   REQUIRE(client.tell("leave-first-thread") == "ok");
-  check_exact(look(connection), client, kClient);
+  check_exact(look(connection), client, testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "a thread with a descriptor table of its own", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
-  check_exact(look(gate.let_in(client, "connect-apart")), client, kClient);
+  check_exact(look(gate.let_in(client, "connect-apart")), client, testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "the client has closed, or ended", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity before = look(connection);
@@ -274,7 +274,7 @@ TEST_CASE_METHOD(ResolverTest, "the client has closed, or ended", "[identity]") 
 }
 
 TEST_CASE_METHOD(ResolverTest, "nobody has a descriptor of it", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   REQUIRE(client.tell("park") == "ok");
@@ -286,7 +286,7 @@ TEST_CASE_METHOD(ResolverTest, "nobody has a descriptor of it", "[identity]") {
 }
 
 TEST_CASE_METHOD(ResolverTest, "a tuple that is in no table", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   Connection connection = gate.let_in(client);
   connection.proxy.port = static_cast<std::uint16_t>(connection.proxy.port ^ 1U);
@@ -297,11 +297,11 @@ TEST_CASE_METHOD(ResolverTest, "a tuple that is in no table", "[identity]") {
   // What the client dialled, where that was another address.
   connection.original_destination = connection.proxy;
   connection.original_destination->port ^= 1U;
-  check_exact(look(connection), client, kClient);
+  check_exact(look(connection), client, testing::kClientProgram);
 }
 
 TEST_CASE_METHOD(ResolverTest, "an alias of the listener", "[identity]") {
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   Connection connection = gate.let_in(client);
   HostResolverOptions options;
@@ -309,19 +309,20 @@ TEST_CASE_METHOD(ResolverTest, "an alias of the listener", "[identity]") {
   use(std::move(options));
   connection.proxy = *net::Endpoint::parse("192.0.2.1:3128");
   // Warder began after the client had connected.
-  check_exact(look(connection), client, kClient, Assurance::observed);
+  check_exact(look(connection), client, testing::kClientProgram, Assurance::observed);
 }
 
 TEST_CASE_METHOD(ResolverTest, "another program between the look and its confirmation",
                  "[identity]") {
   const testing::ProgramCopy other("other");
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity before = look(connection);
   REQUIRE(client.tell("exec " + other.path()) == "ok");
   CHECK(confirm(connection, before) == "process " + std::to_string(client.pid()) + " runs " +
-                                           other.path() + " now instead of " + kClient);
+                                           other.path() + " now instead of " +
+                                           testing::kClientProgram);
   const Identity after = look(connection);
   CHECK(after.grade == Grade::ambiguous);
   CHECK(has_cause(after, Cause::image_changed));
@@ -332,14 +333,15 @@ TEST_CASE_METHOD(ResolverTest, "another program between the look and its confirm
 
 TEST_CASE_METHOD(ResolverTest, "another program and back between two looks", "[identity]") {
   const testing::ProgramCopy other("other");
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const Identity before = look(connection);
   REQUIRE(before.assurance == Assurance::proven);
   REQUIRE(client.tell("exec " + other.path()) == "ok");
-  REQUIRE(client.tell("exec " + kClient) == "ok");
-  CHECK(confirm(connection, before) == "process " + std::to_string(client.pid()) + " (" + kClient +
+  REQUIRE(client.tell("exec " + testing::kClientProgram) == "ok");
+  CHECK(confirm(connection, before) == "process " + std::to_string(client.pid()) + " (" +
+                                           testing::kClientProgram +
                                            ") has executed a program since");
   const Identity after = look(connection);
   CHECK(after.grade == Grade::exact);
@@ -367,7 +369,7 @@ TEST_CASE_METHOD(ResolverTest, "a program that was replaced on disk", "[identity
 TEST_CASE_METHOD(ResolverTest, "a program mounted over another in a namespace of its own",
                  "[identity]") {
   const testing::ProgramCopy allowed("allowed"), evil("evil");
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   const std::string answer = client.tell("alien " + evil.path() + " " + allowed.path());
@@ -386,7 +388,7 @@ TEST_CASE_METHOD(ResolverTest, "a program mounted over another in a namespace of
 
 TEST_CASE_METHOD(ResolverTest, "a program that sets its own image", "[identity]") {
   const testing::ProgramCopy allowed("allowed");
-  testing::Client client(kClient);
+  testing::Client client(testing::kClientProgram);
   testing::Gate gate;
   const Connection connection = gate.let_in(client);
   REQUIRE(client.tell("set-image " + allowed.path()) == "ok");
@@ -400,11 +402,11 @@ TEST_CASE_METHOD(ResolverTest, "a program that sets its own image", "[identity]"
 
 TEST_CASE_METHOD(ResolverTest, "connections of two programs don't mix", "[identity]") {
   const testing::ProgramCopy other("other");
-  testing::Client first(kClient), second(other.path());
+  testing::Client first(testing::kClientProgram), second(other.path());
   testing::Gate first_gate, second_gate;
   const Connection one = first_gate.let_in(first);
   const Connection two = second_gate.let_in(second);
-  check_exact(look(one), first, kClient);
+  check_exact(look(one), first, testing::kClientProgram);
   check_exact(look(two), second, other.path());
   const Identity mixed = look({one.client, two.proxy, {}});
   CHECK(mixed.reason == Reason::socket_not_found);

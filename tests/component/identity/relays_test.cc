@@ -7,8 +7,6 @@
 namespace warder::identity {
 namespace {
 
-const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 class RelaysTest : public testing::LoopFixture {
  public:
   RelaysTest() {
@@ -47,7 +45,7 @@ class RelaysTest : public testing::LoopFixture {
 
  protected:
   testing::ProgramCopy other_{"other"};
-  testing::Client relay_{kClient};
+  testing::Client relay_{testing::kClientProgram};
   testing::Client behind_{other_.path()};
   testing::Gate gate_;
   Connection connection_ = gate_.let_in(relay_);
@@ -89,7 +87,7 @@ TEST_CASE_METHOD(RelaysTest, "a program behind a relay that is hidden, or a rela
   SECTION("held out of sight") { REQUIRE(behind_.tell("park-copy") == "ok"); }
   SECTION("another behind it") {
     std::string port = behind_.tell("listen");
-    testing::Client last(kClient);
+    testing::Client last(testing::kClientProgram);
     REQUIRE(last.tell("connect 127.0.0.1 " + port.substr(3)) == "ok");
     REQUIRE(behind_.tell("accept") == "ok");
     CHECK_FALSE(look().via_complete);

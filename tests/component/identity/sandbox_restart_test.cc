@@ -18,8 +18,6 @@ namespace {
 
 using Kind = SandboxSpec::Kind;
 
-const std::string kClient = std::filesystem::canonical(WARDER_IDENTITY_CLIENT).string();
-
 struct RealHost {
   net::UniqueFd proc = std::move(*open_directory(AT_FDCWD, "/proc"));
   std::unique_ptr<Sandboxes> sandboxes;
@@ -79,7 +77,7 @@ TEST_CASE("a sandbox named by a pidfile is started again", "[identity]") {
   RealHost host;
   host.use({{Kind::pidfile, 0, path}});
   CHECK(host.first().ended());
-  testing::Client first(kClient);
+  testing::Client first(testing::kClientProgram);
   write_pidfile(path, first.pid());
   CHECK(host.becomes(first.pid()));
   CHECK(host.first().pidfd() >= 0);
@@ -87,7 +85,7 @@ TEST_CASE("a sandbox named by a pidfile is started again", "[identity]") {
   first.kill();
   CHECK(host.first().ended() == "the process has ended");
   CHECK(host.becomes(0));
-  testing::Client second(kClient);
+  testing::Client second(testing::kClientProgram);
   write_pidfile(path, second.pid());
   CHECK(host.becomes(second.pid()));
   CHECK_FALSE(host.first().ended());
@@ -100,7 +98,7 @@ TEST_CASE("a sandbox named by its cgroup is started again", "[identity]") {
   host.use({{Kind::cgroup, 0, cgroup.name()}});
   CHECK(host.first().ended().value().find("no process in") != std::string::npos);
   {
-    testing::Client first(kClient), second(kClient);
+    testing::Client first(testing::kClientProgram), second(testing::kClientProgram);
     cgroup.take(second.pid());
     CHECK(host.becomes(second.pid()));
     inner.take(first.pid());
@@ -120,12 +118,12 @@ TEST_CASE("a sandbox named by its container is started again", "[identity]") {
   host.use({{Kind::container, 0, id.substr(0, 12)}});
   CHECK(host.first().scope().name() == "container:" + id.substr(0, 12));
   {
-    testing::Client first(kClient);
+    testing::Client first(testing::kClientProgram);
     container.take(first.pid());
     CHECK(host.becomes(first.pid()));
   }
   CHECK(host.becomes(0));
-  testing::Client second(kClient);
+  testing::Client second(testing::kClientProgram);
   container.take(second.pid());
   CHECK(host.becomes(second.pid()));
 }
@@ -135,7 +133,7 @@ TEST_CASE("a used number, as the first process", "[.][sandbox-inside]") {
   REQUIRE(::getpid() == 1);
   const testing::ProcTree directory;
   const std::string path = directory.path("x.pid");
-  testing::Client first(kClient);
+  testing::Client first(testing::kClientProgram);
   write_pidfile(path, first.pid());
   RealHost host, by_number;
   host.use({{Kind::pidfile, 0, path}});
@@ -145,7 +143,7 @@ TEST_CASE("a used number, as the first process", "[.][sandbox-inside]") {
   first.kill();
   // proc(5): the number after this one is the next to be given.
   std::ofstream("/proc/sys/kernel/ns_last_pid") << pid - 1 << std::flush;
-  testing::Client second(kClient);
+  testing::Client second(testing::kClientProgram);
   REQUIRE(second.pid() == pid);
 
   CHECK(host.becomes(0));

@@ -15,7 +15,7 @@ namespace {
 
 using testing::LoopFixture;
 
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
+IpAddress parsed(std::string_view text) { return IpAddress::parse(text).value(); }
 
 TEST_CASE_METHOD(LoopFixture, "Sockets are non-blocking, closed on exec, and know their ends") {
   const auto pair = testing::tcp_pair();
@@ -76,17 +76,17 @@ TEST_CASE_METHOD(LoopFixture, "Listening shares a port only when asked to") {
   REQUIRE_FALSE(again.has_value());
   CHECK(again.error().sys_errno == EADDRINUSE);
   CHECK(again.error().detail.find(first.at.text()) != std::string::npos);
-  const auto shared = listen_tcp({ip("127.0.0.1"), 0}, 16, PortSharing::shared).value();
+  const auto shared = listen_tcp({parsed("127.0.0.1"), 0}, 16, PortSharing::shared).value();
   CHECK(listen_tcp(local_endpoint(shared.get()).value(), 16, PortSharing::shared).has_value());
 }
 
 TEST_CASE_METHOD(LoopFixture, "Only a listener on :: takes IPv4 as well, as mapped addresses") {
-  const auto all = listen_tcp({ip("::"), 0}, 16, PortSharing::exclusive).value();
+  const auto all = listen_tcp({parsed("::"), 0}, 16, PortSharing::exclusive).value();
   const auto port = local_endpoint(all.get()).value().port;
-  const auto client = start_connect({ip("127.0.0.1"), port}).value();
+  const auto client = start_connect({parsed("127.0.0.1"), port}).value();
   const auto accepted = accept_tcp(all.get()).value();
   REQUIRE(accepted.has_value());
-  CHECK(accepted->peer.address == ip("::ffff:127.0.0.1"));
+  CHECK(accepted->peer.address == parsed("::ffff:127.0.0.1"));
   CHECK(accepted->peer.unmapped() == local_endpoint(client.get()).value());
   CHECK_FALSE(original_destination(accepted->fd.get()).has_value());
 }

@@ -19,7 +19,6 @@
 #include "net/socket.h"
 
 namespace warder::testing {
-namespace {
 
 template <auto Free>
 struct Freed {
@@ -28,6 +27,9 @@ struct Freed {
     Free(object);
   }
 };
+
+namespace {
+
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;

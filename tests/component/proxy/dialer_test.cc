@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
+net::IpAddress parsed(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 // A port where connecting neither succeeds nor fails: the backlog is full, and Linux drops what
 // comes on top of it.
@@ -78,7 +78,7 @@ TEST_CASE_METHOD(DialFixture, "Dial connects") {
 TEST_CASE_METHOD(DialFixture, "Dial goes on at once when an address refuses") {
   const auto listener = testing::listen_somewhere();
   dial_within(milliseconds(200),
-              {ip("127.0.0.2"), ip("127.0.0.3"), ip("127.0.0.4"), listener.at.address},
+              {parsed("127.0.0.2"), parsed("127.0.0.3"), parsed("127.0.0.4"), listener.at.address},
               listener.at.port);
   REQUIRE(result->has_value());
   CHECK((*result)->origin == listener.at);
@@ -86,17 +86,18 @@ TEST_CASE_METHOD(DialFixture, "Dial goes on at once when an address refuses") {
 
 TEST_CASE_METHOD(DialFixture, "Dial waits a quarter of a second for a black-holed IPv6 address") {
   const auto listener = testing::listen_somewhere();
-  const BlackHole hole({ip("::1"), listener.at.port});
+  const BlackHole hole({parsed("::1"), listener.at.port});
   // The second IPv6 address is not tried before the IPv4 one: families take turns.
-  dial_within(milliseconds(450), {ip("::1"), ip("::1"), listener.at.address}, listener.at.port);
+  dial_within(milliseconds(450), {parsed("::1"), parsed("::1"), listener.at.address},
+              listener.at.port);
   REQUIRE(result->has_value());
   CHECK((*result)->origin == listener.at);
   CHECK(took >= milliseconds(240));
 }
 
 TEST_CASE_METHOD(DialFixture, "Dial has one deadline for all addresses") {
-  const BlackHole hole({ip("127.0.0.1"), 0});
-  dial_within(milliseconds(800), {ip("127.0.0.1"), ip("127.0.0.1"), ip("127.0.0.1")},
+  const BlackHole hole({parsed("127.0.0.1"), 0});
+  dial_within(milliseconds(800), {parsed("127.0.0.1"), parsed("127.0.0.1"), parsed("127.0.0.1")},
               hole.at().port, milliseconds(400));
   REQUIRE_FALSE(result->has_value());
   CHECK(result->error().code == Errc::timed_out);
@@ -105,7 +106,7 @@ TEST_CASE_METHOD(DialFixture, "Dial has one deadline for all addresses") {
 
 TEST_CASE_METHOD(DialFixture, "Dial reports the last refusal with its address") {
   const auto closed = testing::closed_port();
-  start({ip("127.0.0.2"), ip("127.0.0.1")}, closed.port);
+  start({parsed("127.0.0.2"), parsed("127.0.0.1")}, closed.port);
   REQUIRE(finish());
   REQUIRE_FALSE(result->has_value());
   CHECK(result->error().sys_errno == ECONNREFUSED);
@@ -113,16 +114,16 @@ TEST_CASE_METHOD(DialFixture, "Dial reports the last refusal with its address") 
 }
 
 TEST_CASE_METHOD(DialFixture, "Dial to an address that fails at once still calls back later") {
-  start({ip("255.255.255.255")}, 1);
+  start({parsed("255.255.255.255")}, 1);
   REQUIRE(finish());
   REQUIRE_FALSE(result->has_value());
   CHECK(result->error().sys_errno != 0);
 }
 
 TEST_CASE_METHOD(DialFixture, "Dial that is destroyed never calls back and closes its attempts") {
-  const BlackHole hole({ip("127.0.0.1"), 0});
+  const BlackHole hole({parsed("127.0.0.1"), 0});
   const std::size_t before = testing::open_descriptors();
-  start({ip("127.0.0.1"), ip("127.0.0.1")}, hole.at().port, milliseconds(200));
+  start({parsed("127.0.0.1"), parsed("127.0.0.1")}, hole.at().port, milliseconds(200));
   run_turns(3);
   CHECK(testing::open_descriptors() == before + 1);
   attempt.reset();

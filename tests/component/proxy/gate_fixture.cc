@@ -13,9 +13,9 @@ namespace {
 
 // A question as the interface at hand calls it.
 template <class Base, class Value>
-class Asked final : public Base {
+class PendingQuestion final : public Base {
  public:
-  Asked(GateQuestions<Value>& questions, typename GateQuestions<Value>::Callback callback)
+  PendingQuestion(GateQuestions<Value>& questions, typename GateQuestions<Value>::Callback callback)
       : pending_(questions, std::move(callback)) {
     questions.count();
   }
@@ -28,13 +28,14 @@ class Asked final : public Base {
 
 std::unique_ptr<identity::Lookup> GateResolver::start(const identity::Connection&, net::Loop&,
                                                       Callback callback) {
-  return std::make_unique<Asked<identity::Lookup, identity::Identity>>(first, std::move(callback));
+  return std::make_unique<PendingQuestion<identity::Lookup, identity::Identity>>(
+      first, std::move(callback));
 }
 
 std::unique_ptr<identity::Lookup> GateResolver::confirm(const identity::Connection&,
                                                         const identity::Identity&, net::Loop&,
                                                         ConfirmCallback callback) {
-  return std::make_unique<Asked<identity::Lookup, std::optional<identity::Change>>>(
+  return std::make_unique<PendingQuestion<identity::Lookup, std::optional<identity::Change>>>(
       second, std::move(callback));
 }
 
@@ -42,17 +43,19 @@ std::unique_ptr<opa::Call> GateOpa::ask(const opa::Query& query, std::string_vie
                                         Callback callback) {
   queries.push_back(query);
   callers.emplace_back(caller);
-  return std::make_unique<Asked<opa::Call, Result<opa::Decision>>>(calls, std::move(callback));
+  return std::make_unique<PendingQuestion<opa::Call, Result<opa::Decision>>>(calls,
+                                                                             std::move(callback));
 }
 
 std::unique_ptr<opa::Call> GateOpa::read(std::string_view path, DocumentCallback callback) {
   paths.emplace_back(path);
-  return std::make_unique<Asked<opa::Call, Result<opa::Document>>>(reads, std::move(callback));
+  return std::make_unique<PendingQuestion<opa::Call, Result<opa::Document>>>(reads,
+                                                                             std::move(callback));
 }
 
 std::unique_ptr<net::NameLookup> GateNames::start(const std::string& name, Callback callback) {
   names.push_back(name);
-  return std::make_unique<Asked<net::NameLookup, Result<std::vector<net::IpAddress>>>>(
+  return std::make_unique<PendingQuestion<net::NameLookup, Result<std::vector<net::IpAddress>>>>(
       lookups, std::move(callback));
 }
 

@@ -12,7 +12,7 @@ using std::string_view_literals::operator""sv;
 
 enum class Outcome { allow, deny, undefined, not_json, bad_answer };
 
-struct Row {
+struct DecisionRow {
   std::string_view body;
   Outcome outcome;
 };
@@ -30,8 +30,8 @@ Outcome outcome_of(std::string_view body) {
   return decision->allow ? Outcome::allow : Outcome::deny;
 }
 
-void check_rows(const std::vector<Row>& rows) {
-  for (const Row& row : rows) {
+void check_rows(const std::vector<DecisionRow>& rows) {
+  for (const DecisionRow& row : rows) {
     INFO(row.body);
     CHECK(outcome_of(row.body) == row.outcome);
   }

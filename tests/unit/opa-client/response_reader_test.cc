@@ -11,7 +11,7 @@ namespace {
 
 constexpr AnswerLimits kLimits{.head_bytes = 512, .body_bytes = 64};
 
-struct Outcome {
+struct ReadOutcome {
   Errc code = Errc::system;  // when not `ok`
   bool ok = false;
   bool keep_alive = false;
@@ -21,7 +21,7 @@ struct Outcome {
 };
 
 // Feeds `bytes` in pieces of `size`, then the end of the stream when that is wanted.
-Outcome read_all(std::string_view bytes, std::size_t size, bool ends) {
+ReadOutcome read_all(std::string_view bytes, std::size_t size, bool ends) {
   ResponseReader reader(kLimits);
   std::size_t used = 0;
   while (used < bytes.size() && !reader.done()) {
@@ -78,7 +78,7 @@ TEST_CASE("response: complete ones", "[opa]") {
   for (const Row& row : rows) {
     for (const std::size_t size : kSizes) {
       INFO(row.bytes << " in pieces of " << size);
-      const Outcome outcome = read_all(row.bytes, size, row.ends);
+      const ReadOutcome outcome = read_all(row.bytes, size, row.ends);
       REQUIRE(outcome.ok);
       CHECK(outcome.status == row.status);
       CHECK(outcome.body == row.body);
@@ -124,7 +124,7 @@ TEST_CASE("response: what is no answer", "[opa]") {
   for (const Row& row : rows) {
     for (const std::size_t size : kSizes) {
       INFO(row.bytes << " in pieces of " << size);
-      const Outcome outcome = read_all(row.bytes, size, true);
+      const ReadOutcome outcome = read_all(row.bytes, size, true);
       CHECK_FALSE(outcome.ok);
       CHECK(outcome.code == row.code);
     }

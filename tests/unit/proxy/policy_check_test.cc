@@ -95,7 +95,7 @@ TEST_CASE("a report for people") {
         "more]\n"
         "  warning: somebody may write to it\n"
         "1 error, 2 warnings\n");
-  CHECK(as_text({}) == "0 errors, 0 warnings\n");
+  CHECK(as_text(PolicyReport{}) == "0 errors, 0 warnings\n");
   PolicyReport noted;
   noted.note = "not looked at";
   CHECK(as_text(noted) == "note: not looked at\n0 errors, 0 warnings\n");

@@ -7,7 +7,7 @@
 namespace warder::proxy {
 namespace {
 
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
+net::IpAddress parsed(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 // The first and the last address of every range, and their neighbours outside.
 TEST_CASE("Special addresses are told by their ranges' edges") {
@@ -46,24 +46,24 @@ TEST_CASE("Special addresses are told by their ranges' edges") {
   for (const Case& expected : cases) {
     for (const auto address : expected.addresses) {
       CAPTURE(address);
-      CHECK(classify(ip(address)).of_class == expected.of_class);
-      CHECK(classify(ip(address)).name.empty() == (expected.of_class == AddressClass::global));
+      CHECK(classify(parsed(address)).of_class == expected.of_class);
+      CHECK(classify(parsed(address)).name.empty() == (expected.of_class == AddressClass::global));
     }
   }
 }
 
 TEST_CASE("IPv6 addresses that lead to an IPv4 address give it away") {
-  CHECK(embedded_ipv4(ip("::ffff:10.1.2.3")) == ip("10.1.2.3"));
-  CHECK(embedded_ipv4(ip("::ffff:0:10.1.2.3")) == ip("10.1.2.3"));
-  CHECK(embedded_ipv4(ip("::10.1.2.3")) == ip("10.1.2.3"));
-  CHECK(embedded_ipv4(ip("64:ff9b::10.1.2.3")) == ip("10.1.2.3"));
-  CHECK(embedded_ipv4(ip("2002:a01:203::1")) == ip("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("::ffff:10.1.2.3")) == parsed("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("::ffff:0:10.1.2.3")) == parsed("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("::10.1.2.3")) == parsed("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("64:ff9b::10.1.2.3")) == parsed("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("2002:a01:203::1")) == parsed("10.1.2.3"));
   // RFC 4380, section 4: the client's address, every bit inverted.
-  CHECK(embedded_ipv4(ip("2001:0:4136:e378:8000:63bf:f5fe:fdfc")) == ip("10.1.2.3"));
+  CHECK(embedded_ipv4(parsed("2001:0:4136:e378:8000:63bf:f5fe:fdfc")) == parsed("10.1.2.3"));
   for (const auto* none :
        {"::", "::1", "2001:db8::10.1.2.3", "64:ff9b:1::10.1.2.3", "10.1.2.3", "fe80::10.1.2.3"}) {
     CAPTURE(none);
-    CHECK_FALSE(embedded_ipv4(ip(none)).has_value());
+    CHECK_FALSE(embedded_ipv4(parsed(none)).has_value());
   }
 }
 

@@ -38,7 +38,7 @@ std::string of_response(std::vector<Header> headers, int status = 200, int minor
   return text(response_framing(head, method));
 }
 
-struct Case {
+struct FramingCase {
   std::vector<Header> headers;
   std::string want;  // or, after a colon, the detail of bad_request and bad_response
 };
@@ -47,7 +47,7 @@ const std::string kTwo = ": more than one Content-Length or Transfer-Encoding he
 const std::string kNumber = ": Content-Length is no number below 2^63 in plain digits";
 const std::string kCoding = ": Transfer-Encoding is not chunked and nothing else";
 
-std::vector<Case> cases() {
+std::vector<FramingCase> cases() {
   return {
       {{{"Content-Length", "5"}}, "length 5"},
       {{{"content-length", "0"}}, "length 0"},
@@ -87,7 +87,7 @@ std::vector<Case> cases() {
 }
 
 TEST_CASE("where bodies end", "[http]") {
-  for (const Case& test : cases()) {
+  for (const FramingCase& test : cases()) {
     INFO(test.headers.front().name << ": " << test.headers.front().value);
     const bool refused = test.want.starts_with(':');
     CHECK(of_request(test.headers) == (refused ? "bad_request" + test.want : test.want));
@@ -112,7 +112,7 @@ TEST_CASE("Transfer-Encoding is not of HTTP/1.0", "[http]") {
 }
 
 TEST_CASE("answers that have no body, whatever they say", "[http]") {
-  for (const Case& test : cases()) {
+  for (const FramingCase& test : cases()) {
     CHECK(of_response(test.headers, 200, 1, "HEAD") == "none");
     for (const int status : {100, 101, 103, 199, 204, 304}) {
       CHECK(of_response(test.headers, status) == "none");

@@ -16,7 +16,7 @@ namespace {
 constexpr BodyFraming kChunked{Framing::chunked, 0};
 constexpr BodyFraming kUntilClose{Framing::until_close, 0};
 
-struct Outcome {
+struct BodyOutcome {
   std::string payload;
   std::string error;     // code and detail, of feed() or finish()
   std::string trailers;  // "name=value;"
@@ -24,9 +24,10 @@ struct Outcome {
   bool done = false;  // before finish()
 };
 
-Outcome read(BodyFraming framing, std::string_view raw, std::size_t size, BodyLimits limits = {}) {
+BodyOutcome read_body(BodyFraming framing, std::string_view raw, std::size_t size,
+                      BodyLimits limits = {}) {
   BodyReader reader(framing, limits, Errc::bad_request);
-  Outcome outcome;
+  BodyOutcome outcome;
   while (!raw.empty() && !reader.done()) {
     std::string_view piece = raw.substr(0, size);
     while (!piece.empty() && !reader.done()) {
@@ -53,14 +54,14 @@ Outcome read(BodyFraming framing, std::string_view raw, std::size_t size, BodyLi
   return outcome;
 }
 
-struct Case {
+struct BodyCase {
   std::string raw;
   std::string want;  // payload, or what the error contains
   std::string trailers;
 };
 
 TEST_CASE("chunked bodies are read to their end and not a byte further", "[http]") {
-  const std::vector<Case> cases{
+  const std::vector<BodyCase> cases{
       {"0\r\n\r\n", "", ""},
       {"5\r\nhello\r\n0\r\n\r\n", "hello", ""},
       {"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world", ""},
@@ -78,11 +79,11 @@ TEST_CASE("chunked bodies are read to their end and not a byte further", "[http]
       {"0\r\nConnection: X\r\nTE: y\r\nProxy-Status: y\r\nWarder-Id: z\r\ncontent_type: w\r\n\r\n",
        "", ""},
   };
-  for (const Case& test : cases) {
+  for (const BodyCase& test : cases) {
     for (const std::size_t size : kSizes) {
       for (const std::string_view after : {"", "\r\n", "0\r\n\r\n", "GET / HTTP/1.1\r\n"}) {
         INFO(test.raw << ", " << size << " bytes at a time, then " << after);
-        const Outcome outcome = read(kChunked, test.raw + std::string(after), size);
+        const BodyOutcome outcome = read_body(kChunked, test.raw + std::string(after), size);
         CHECK(outcome.error.empty());
         CHECK(outcome.done);
         CHECK(outcome.payload == test.want);
@@ -91,7 +92,7 @@ TEST_CASE("chunked bodies are read to their end and not a byte further", "[http]
       }
     }
     for (std::size_t length = 0; length < test.raw.size(); ++length) {
-      const Outcome outcome = read(kChunked, test.raw.substr(0, length), 1U << 20);
+      const BodyOutcome outcome = read_body(kChunked, test.raw.substr(0, length), 1U << 20);
       CHECK_FALSE(outcome.done);
       CHECK(outcome.error == "closed_by_peer: the connection ended before the last chunk did");
     }
@@ -99,7 +100,7 @@ TEST_CASE("chunked bodies are read to their end and not a byte further", "[http]
 }
 
 TEST_CASE("chunked bodies that another reader would end elsewhere", "[http]") {
-  const std::vector<Case> cases{
+  const std::vector<BodyCase> cases{
       {"\r\n", "byte 0x0d in a chunk size (byte 0 of the body)", ""},
       {";a\r\n", "byte 0x3b in a chunk size", ""},
       {" 5\r\nhello", "byte 0x20 in a chunk size", ""},
@@ -142,10 +143,10 @@ TEST_CASE("chunked bodies that another reader would end elsewhere", "[http]") {
       {"0\r\ntransfer-encoding: x\r\n\r\n", "transfer-encoding among the trailers", ""},
       {"0\n\r\n", "byte 0x0a in a chunk size", ""},
   };
-  for (const Case& test : cases) {
+  for (const BodyCase& test : cases) {
     for (const std::size_t size : kSizes) {
       INFO(test.raw << ", " << size << " bytes at a time");
-      const Outcome outcome = read(kChunked, test.raw, size);
+      const BodyOutcome outcome = read_body(kChunked, test.raw, size);
       INFO(outcome.error);
       CHECK(outcome.error.starts_with("bad_request: "));
       CHECK(outcome.error.find(test.want) != std::string::npos);
@@ -164,17 +165,17 @@ TEST_CASE("limits of chunk lines and trailers", "[http]") {
   const std::string raw = "1;a=b\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n";
   for (const std::size_t size : kSizes) {
     INFO(size << " bytes at a time");
-    CHECK(read(kChunked, raw, size, {7, 14, 2}).done);
-    CHECK(read(kChunked, raw, size, {6, 14, 2}).error.find("longer than 6 bytes") !=
+    CHECK(read_body(kChunked, raw, size, {7, 14, 2}).done);
+    CHECK(read_body(kChunked, raw, size, {6, 14, 2}).error.find("longer than 6 bytes") !=
           std::string::npos);
-    CHECK(read(kChunked, raw, size, {7, 13, 2}).error ==
+    CHECK(read_body(kChunked, raw, size, {7, 13, 2}).error ==
           "bad_request: the trailer section is longer than 13 bytes");
-    CHECK(read(kChunked, raw, size, {7, 14, 1}).error == "bad_request: more than 1 headers");
+    CHECK(read_body(kChunked, raw, size, {7, 14, 1}).error == "bad_request: more than 1 headers");
   }
   const std::string start = "1;a=\"";
   const std::string fits = start + std::string(4096 - start.size() - 3, 'a') + "\"\r\n";
-  CHECK(read(kChunked, fits + "x\r\n0\r\n\r\n", 1U << 20).done);
-  CHECK(read(kChunked, start + std::string(4097, 'a'), 1U << 20).error.find("4096") !=
+  CHECK(read_body(kChunked, fits + "x\r\n0\r\n\r\n", 1U << 20).done);
+  CHECK(read_body(kChunked, start + std::string(4097, 'a'), 1U << 20).error.find("4096") !=
         std::string::npos);
 }
 
@@ -182,30 +183,31 @@ TEST_CASE("small chunks with long extensions end the request", "[http]") {
   const std::string chunk = "1;a=" + std::string(1000, 'b') + "\r\nx\r\n";
   std::string raw;
   for (int i = 0; i < 16; ++i) raw += chunk;
-  CHECK(read(kChunked, raw + "0\r\n\r\n", 1U << 20).done);
-  CHECK(read(kChunked, raw + chunk, 1U << 20).error.find("more chunk extensions than payload") !=
-        std::string::npos);
+  CHECK(read_body(kChunked, raw + "0\r\n\r\n", 1U << 20).done);
+  CHECK(
+      read_body(kChunked, raw + chunk, 1U << 20).error.find("more chunk extensions than payload") !=
+      std::string::npos);
   // Payload makes up for it.
   const std::string large = "4000\r\n" + std::string(0x4000, 'y') + "\r\n";
-  CHECK(read(kChunked, raw + large + raw + "0\r\n\r\n", 1U << 20).done);
+  CHECK(read_body(kChunked, raw + large + raw + "0\r\n\r\n", 1U << 20).done);
   // And small chunks without extensions are nobody's fault.
   std::string bytes;
   for (int i = 0; i < 100000; ++i) bytes += "1\r\nx\r\n";
-  CHECK(read(kChunked, bytes + "0\r\n\r\n", 1U << 20).payload.size() == 100000);
+  CHECK(read_body(kChunked, bytes + "0\r\n\r\n", 1U << 20).payload.size() == 100000);
 }
 
 TEST_CASE("bodies with a length, or until the connection ends", "[http]") {
   for (const std::size_t size : kSizes) {
-    const Outcome whole = read({Framing::length, 5}, "hello, and more", size);
+    const BodyOutcome whole = read_body({Framing::length, 5}, "hello, and more", size);
     CHECK(whole.payload == "hello");
     CHECK(whole.taken == 5);
     CHECK(whole.done);
     CHECK(whole.error.empty());
-    const Outcome cut = read({Framing::length, 15}, "hello", size);
+    const BodyOutcome cut = read_body({Framing::length, 15}, "hello", size);
     CHECK(cut.payload == "hello");
     CHECK_FALSE(cut.done);
     CHECK(cut.error == "closed_by_peer: the connection ended after 5 of 15 bytes");
-    const Outcome close = read(kUntilClose, "hello", size);
+    const BodyOutcome close = read_body(kUntilClose, "hello", size);
     CHECK(close.payload == "hello");
     CHECK_FALSE(close.done);
     CHECK(close.error.empty());

@@ -252,14 +252,14 @@ ResponseOptions to_client(BodyFraming framing, int minor = 1, bool keep_alive = 
 }
 
 constexpr BodyFraming kFive{Framing::length, 5};
-constexpr BodyFraming kChunked{Framing::chunked, 0};
-constexpr BodyFraming kUntilClose{Framing::until_close, 0};
+constexpr BodyFraming kChunkedAnswer{Framing::chunked, 0};
+constexpr BodyFraming kAnswerUntilClose{Framing::until_close, 0};
 const std::string kVia = "Via: 1.1 us\r\n";
 
 TEST_CASE("the head of an answer as the client gets it", "[http]") {
   CHECK(answered({200, {{"A", "b"}, {"content-length", "5"}, {"Set-Cookie", "c"}}},
                  to_client(kFive)) == "A: b\r\nSet-Cookie: c\r\nContent-Length: 5\r\n" + kVia);
-  CHECK(answered({200, {}, 0}, to_client(kChunked)) ==
+  CHECK(answered({200, {}, 0}, to_client(kChunkedAnswer)) ==
         "Transfer-Encoding: chunked\r\nVia: 1.0 us\r\n");
   CHECK(answered({200, {{"Via", "1.0 x"}}}, to_client(kFive)) ==
         "Via: 1.0 x\r\nContent-Length: 5\r\n" + kVia);
@@ -268,7 +268,7 @@ TEST_CASE("the head of an answer as the client gets it", "[http]") {
 TEST_CASE("no reason phrase is none, not somebody else's", "[http]") {
   ResponseHead head;
   head.status = 299;
-  CHECK(forward_response_head(head, to_client(kChunked)).starts_with("HTTP/1.1 299 \r\n"));
+  CHECK(forward_response_head(head, to_client(kChunkedAnswer)).starts_with("HTTP/1.1 299 \r\n"));
 }
 
 TEST_CASE("fields of an origin that end at the proxy", "[http]") {
@@ -309,7 +309,7 @@ TEST_CASE("what the client's connection becomes", "[http]") {
   CHECK(answered({}, to_client(kFive, 1, false)) == rest + "Connection: close\r\n");
   CHECK(answered({}, to_client(kFive, 0, true)) == rest + "Connection: keep-alive\r\n");
   CHECK(answered({}, to_client(kFive, 0, false)) == rest + "Connection: close\r\n");
-  CHECK(answered({}, to_client(kUntilClose, 0, true)) == kVia + "Connection: close\r\n");
+  CHECK(answered({}, to_client(kAnswerUntilClose, 0, true)) == kVia + "Connection: close\r\n");
   CHECK(answered({100, {}}, to_client({}, 1, false)) == kVia);
   ResponseOptions socket = to_client({}, 1, true);
   socket.websocket = true;
@@ -336,10 +336,10 @@ TEST_CASE("the length that an answer without a body may speak of", "[http]") {
 TEST_CASE("bodies without a known length as each client can read them", "[http]") {
   CHECK(client_framing(kFive, 0) == kFive);
   CHECK(client_framing(BodyFraming{}, 0) == BodyFraming{});
-  CHECK(client_framing(kChunked, 1) == kChunked);
-  CHECK(client_framing(kUntilClose, 1) == kChunked);
-  CHECK(client_framing(kChunked, 0) == kUntilClose);
-  CHECK(client_framing(kUntilClose, 0) == kUntilClose);
+  CHECK(client_framing(kChunkedAnswer, 1) == kChunkedAnswer);
+  CHECK(client_framing(kAnswerUntilClose, 1) == kChunkedAnswer);
+  CHECK(client_framing(kChunkedAnswer, 0) == kAnswerUntilClose);
+  CHECK(client_framing(kAnswerUntilClose, 0) == kAnswerUntilClose);
 }
 
 TEST_CASE("which connections stay", "[http]") {

@@ -31,14 +31,14 @@ std::string summary(const RequestHead& head) {
   return text;
 }
 
-struct Outcome {
+struct RequestOutcome {
   std::string summary;  // of the request, the error's code, or "incomplete"
   std::string detail;   // of the error
   std::size_t taken = 0;
 };
 
-Outcome read_in_pieces(RequestHeadReader& reader, std::string_view raw, std::size_t size) {
-  Outcome outcome;
+RequestOutcome read_in_pieces(RequestHeadReader& reader, std::string_view raw, std::size_t size) {
+  RequestOutcome outcome;
   while (!raw.empty() && !reader.done()) {
     const std::string_view piece = raw.substr(0, size);
     const Result<std::size_t> taken = reader.feed(piece);
@@ -55,7 +55,8 @@ Outcome read_in_pieces(RequestHeadReader& reader, std::string_view raw, std::siz
   return outcome;
 }
 
-Outcome read(std::string_view raw, std::size_t size = 1U << 20, HeadLimits limits = {}) {
+RequestOutcome read_request(std::string_view raw, std::size_t size = 1U << 20,
+                            HeadLimits limits = {}) {
   RequestHeadReader reader(limits);
   return read_in_pieces(reader, raw, size);
 }
@@ -72,7 +73,7 @@ void check_refused(const std::vector<HeadCase>& cases) {
   for (const HeadCase& test : cases) {
     for (const std::size_t size : kSizes) {
       INFO(test.name << ", " << size << " bytes at a time");
-      const Outcome outcome = read(test.raw, size);
+      const RequestOutcome outcome = read_request(test.raw, size);
       CHECK(outcome.summary == test.want);
       INFO(outcome.detail);
       CHECK(outcome.detail.find(test.detail) != std::string::npos);
@@ -86,7 +87,7 @@ TEST_CASE("heads a proxy serves are read, and nothing after them is taken", "[ht
     for (const std::size_t size : kSizes) {
       for (const std::string_view after : {"", "\x16\x03\x01", "\r\n\r\n", "GET / HTTP/9.9\r\n"}) {
         INFO(test.name << ", " << size << " bytes at a time, then " << after.size());
-        const Outcome outcome = read(test.raw + std::string(after), size);
+        const RequestOutcome outcome = read_request(test.raw + std::string(after), size);
         CHECK(outcome.summary == test.want);
         CHECK(outcome.detail.empty());
         CHECK(outcome.taken == test.raw.size());
@@ -99,7 +100,7 @@ TEST_CASE("a head that is not over yet is neither done nor refused", "[http]") {
   for (const HeadCase& test : accepted_heads()) {
     for (std::size_t length = 0; length < test.raw.size(); ++length) {
       INFO(test.name << ", the first " << length << " bytes");
-      CHECK(read(std::string_view(test.raw).substr(0, length)).summary == "incomplete");
+      CHECK(read_request(std::string_view(test.raw).substr(0, length)).summary == "incomplete");
     }
   }
 }
@@ -143,23 +144,23 @@ TEST_CASE("limits of a head", "[http]") {
   const std::string good = "connect CONNECT a:1 1.0 headers=2";
   for (const std::size_t size : kSizes) {
     INFO(size << " bytes at a time");
-    CHECK(read(raw, size, {raw.size(), 3, 2}).summary == good);
-    CHECK(read(raw, size, {raw.size() - 1, 3, 2}).summary == "head_too_large");
-    CHECK(read(raw, size, {raw.size(), 2, 2}).summary == "head_too_large");
-    CHECK(read(raw, size, {raw.size(), 3, 1}).summary == "head_too_large");
+    CHECK(read_request(raw, size, {raw.size(), 3, 2}).summary == good);
+    CHECK(read_request(raw, size, {raw.size() - 1, 3, 2}).summary == "head_too_large");
+    CHECK(read_request(raw, size, {raw.size(), 2, 2}).summary == "head_too_large");
+    CHECK(read_request(raw, size, {raw.size(), 3, 1}).summary == "head_too_large");
   }
 }
 
 TEST_CASE("a limit ends the request as soon as it is passed", "[http]") {
-  CHECK(read("GET /" + std::string(8191, 'a')).summary == "incomplete");
-  CHECK(read("GET /" + std::string(8192, 'a')).summary == "head_too_large");
+  CHECK(read_request("GET /" + std::string(8191, 'a')).summary == "incomplete");
+  CHECK(read_request("GET /" + std::string(8192, 'a')).summary == "head_too_large");
   const std::string start = "GET / HTTP/1.0\r\nX: ";
-  CHECK(read(start + std::string(65536 - start.size(), 'a')).summary == "incomplete");
-  CHECK(read(start + std::string(65537 - start.size(), 'a')).summary == "head_too_large");
+  CHECK(read_request(start + std::string(65536 - start.size(), 'a')).summary == "incomplete");
+  CHECK(read_request(start + std::string(65537 - start.size(), 'a')).summary == "head_too_large");
   std::string many = "GET / HTTP/1.0\r\n";
   for (int i = 0; i < 128; ++i) many += "A: b\r\n";
-  CHECK(read(many).summary == "incomplete");
-  CHECK(read(many + "A: b\r\n").summary == "head_too_large");
+  CHECK(read_request(many).summary == "incomplete");
+  CHECK(read_request(many + "A: b\r\n").summary == "head_too_large");
 }
 
 TEST_CASE("after an error the reader stays finished", "[http]") {

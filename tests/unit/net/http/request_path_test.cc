@@ -10,7 +10,7 @@
 namespace warder::http {
 namespace {
 
-Result<RequestPath> read(std::string_view method, std::string_view target) {
+Result<RequestPath> read_path(std::string_view method, std::string_view target) {
   RequestHead head;
   head.method = method;
   head.target = target;
@@ -19,7 +19,7 @@ Result<RequestPath> read(std::string_view method, std::string_view target) {
 }
 
 RequestPath path_of(std::string_view target) {
-  const Result<RequestPath> path = read("GET", target);
+  const Result<RequestPath> path = read_path("GET", target);
   REQUIRE(path);
   return *path;
 }
@@ -68,7 +68,7 @@ TEST_CASE("request path: raw as sent, canonical as compared", "[http]") {
 
 TEST_CASE("request path: OPTIONS of the server as a whole", "[http]") {
   const auto raw_of = [](std::string_view target) {
-    const Result<RequestPath> path = read("OPTIONS", target);
+    const Result<RequestPath> path = read_path("OPTIONS", target);
     REQUIRE(path);
     CHECK(path->doubts.empty());
     return path->raw;
@@ -79,7 +79,7 @@ TEST_CASE("request path: OPTIONS of the server as a whole", "[http]") {
   CHECK(raw_of("http://h?") == "/?");
   CHECK(raw_of("http://h?a") == "/?a");
   CHECK(raw_of("http://h/*") == "/*");
-  CHECK(read("OPTIONS", "http://h")->path == "*");
+  CHECK(read_path("OPTIONS", "http://h")->path == "*");
 }
 
 TEST_CASE("request path: escapes that are none", "[http]") {
@@ -103,7 +103,7 @@ TEST_CASE("request path: escapes that are none", "[http]") {
   };
   for (const Row& row : rows) {
     INFO(row.target);
-    const Result<RequestPath> path = read("GET", row.target);
+    const Result<RequestPath> path = read_path("GET", row.target);
     REQUIRE_FALSE(path);
     CHECK(path.error().code == Errc::bad_request);
     CHECK(path.error().detail == row.detail);

@@ -15,16 +15,16 @@ using std::string_literals::operator""s;
 namespace warder::http {
 namespace {
 
-struct Outcome {
+struct ResponseOutcome {
   std::string summary;  // of the head, the error's code, or "incomplete"
   std::string detail;   // of the error
   std::size_t taken = 0;
 };
 
-Outcome read(std::string_view raw, std::size_t size = 1U << 20,
-             HeadLimits limits = kResponseHeadLimits) {
+ResponseOutcome read_response(std::string_view raw, std::size_t size = 1U << 20,
+                              HeadLimits limits = kResponseHeadLimits) {
   ResponseHeadReader reader(limits);
-  Outcome outcome;
+  ResponseOutcome outcome;
   while (!raw.empty() && !reader.done()) {
     const std::string_view piece = raw.substr(0, size);
     const Result<std::size_t> taken = reader.feed(piece);
@@ -45,13 +45,13 @@ Outcome read(std::string_view raw, std::size_t size = 1U << 20,
   return outcome;
 }
 
-struct Case {
+struct ResponseCase {
   std::string raw;
   std::string want;  // the summary, or what the detail of bad_response contains
 };
 
 TEST_CASE("answers a proxy reads, and nothing after their heads is taken", "[http]") {
-  const std::vector<Case> cases{
+  const std::vector<ResponseCase> cases{
       {"HTTP/1.1 200 OK\r\n\r\n", "1.1 200 [OK] headers=0"},
       {"HTTP/1.0 404 Not Found\r\nA: b\r\nC:\r\n\r\n", "1.0 404 [Not Found] headers=2"},
       {"HTTP/1.1 204 \r\n\r\n", "1.1 204 [] headers=0"},
@@ -70,27 +70,27 @@ TEST_CASE("answers a proxy reads, and nothing after their heads is taken", "[htt
       {"HTTP/1.1 200 OK\r\nX: \xff\xc3\xa9\tz\r\n\r\n", "1.1 200 [OK] headers=1"},
       {"HTTP/1.1 200 OK\r\n!#$%&'*+-.^_`|~09az: v\r\n\r\n", "1.1 200 [OK] headers=1"},
   };
-  for (const Case& test : cases) {
+  for (const ResponseCase& test : cases) {
     for (const std::size_t size : kSizes) {
       for (const std::string_view after : {"", "\r\n\r\n", "HTTP/1.1 200 OK\r\n", "hello"}) {
         INFO(test.raw << ", " << size << " bytes at a time, then " << after.size());
-        const Outcome outcome = read(test.raw + std::string(after), size);
+        const ResponseOutcome outcome = read_response(test.raw + std::string(after), size);
         CHECK(outcome.summary == test.want);
         CHECK(outcome.detail.empty());
         CHECK(outcome.taken == test.raw.size());
       }
     }
     for (std::size_t length = 0; length < test.raw.size(); ++length) {
-      CHECK(read(std::string_view(test.raw).substr(0, length)).summary == "incomplete");
+      CHECK(read_response(std::string_view(test.raw).substr(0, length)).summary == "incomplete");
     }
   }
 }
 
-void check_refused(const std::vector<Case>& cases) {
-  for (const Case& test : cases) {
+void check_bad_responses(const std::vector<ResponseCase>& cases) {
+  for (const ResponseCase& test : cases) {
     for (const std::size_t size : kSizes) {
       INFO(test.raw << ", " << size << " bytes at a time");
-      const Outcome outcome = read(test.raw, size);
+      const ResponseOutcome outcome = read_response(test.raw, size);
       CHECK(outcome.summary == "bad_response");
       INFO(outcome.detail);
       CHECK_FALSE(outcome.detail.empty());
@@ -100,7 +100,7 @@ void check_refused(const std::vector<Case>& cases) {
 }
 
 TEST_CASE("status lines that are not HTTP/1", "[http]") {
-  check_refused({
+  check_bad_responses({
       {"<html>", "byte 0x3c in the version: the answer does not begin with HTTP/ and a version (b"},
       {"\r\nHTTP/1.1 200 OK\r\n\r\n", "without a status"},
       {" HTTP/1.1 200 OK\r\n\r\n", "byte 0x20 in the version"},
@@ -136,7 +136,7 @@ TEST_CASE("status lines that are not HTTP/1", "[http]") {
 
 TEST_CASE("header lines of answers that are not well-formed", "[http]") {
   const std::string line = "HTTP/1.1 200 OK\r\n";
-  check_refused({
+  check_bad_responses({
       {line + "X: y\r\n z\r\n\r\n", "folding"},
       {line + " X: y\r\n\r\n", "folding"},
       {line + "\tX: y\r\n\r\n", "folding"},
@@ -164,19 +164,20 @@ TEST_CASE("limits of an answer's head", "[http]") {
   const std::string good = "1.1 200 [Oh] headers=2";
   for (const std::size_t size : kSizes) {
     INFO(size << " bytes at a time");
-    CHECK(read(raw, size, {raw.size(), 2, 2}).summary == good);
-    CHECK(read(raw, size, {raw.size() - 1, 2, 2}).detail == "the head is longer than 30 bytes");
-    CHECK(read(raw, size, {raw.size(), 1, 2}).detail ==
+    CHECK(read_response(raw, size, {raw.size(), 2, 2}).summary == good);
+    CHECK(read_response(raw, size, {raw.size() - 1, 2, 2}).detail ==
+          "the head is longer than 30 bytes");
+    CHECK(read_response(raw, size, {raw.size(), 1, 2}).detail ==
           "the reason phrase is longer than 1 bytes (byte 14)");
-    CHECK(read(raw, size, {raw.size(), 2, 1}).detail == "more than 1 headers");
+    CHECK(read_response(raw, size, {raw.size(), 2, 1}).detail == "more than 1 headers");
   }
   const std::string start = "HTTP/1.1 200 OK\r\nX: ";
-  CHECK(read(start + std::string(65536 - start.size(), 'a')).summary == "incomplete");
-  CHECK(read(start + std::string(65537 - start.size(), 'a')).summary == "bad_response");
+  CHECK(read_response(start + std::string(65536 - start.size(), 'a')).summary == "incomplete");
+  CHECK(read_response(start + std::string(65537 - start.size(), 'a')).summary == "bad_response");
   std::string many = "HTTP/1.1 200 OK\r\n";
   for (int i = 0; i < 256; ++i) many += "A: b\r\n";
-  CHECK(read(many).summary == "incomplete");
-  CHECK(read(many + "A: b\r\n").summary == "bad_response");
+  CHECK(read_response(many).summary == "incomplete");
+  CHECK(read_response(many + "A: b\r\n").summary == "bad_response");
 }
 
 TEST_CASE("names and values of an answer's headers", "[http]") {
