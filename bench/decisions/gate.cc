@@ -70,8 +70,10 @@ Result<std::string> log_of_gate(const GateSite& site, int requests) {
                                R"("endpoints":[{{"host":"10.1.2.3","port":443}}],)"
                                R"("binaries":[{{"path":"{}"}}]}}}}}})",
                                own_path()));
-  write_file(config, fmt::format("listen: [\"127.0.0.1:{}\"]\nadmin: none\n"
-                                 "opa: {{ url: \"unix://{}\", timeout: 10s }}\nworkers: 1\n",
+  // No limit: most of the requests are denied, and each has to be in OPA's log.
+  write_file(config, fmt::format("listen: [\"127.0.0.1:{}\"]\nadmin: none\nworkers: 1\n"
+                                 "opa: {{ url: \"unix://{}\", timeout: 10s, "
+                                 "max_denials_per_second: 0 }}\n",
                                  kPort, socket));
   const std::string log = site.directory + "/opa.log";
   auto opa = Process::start(

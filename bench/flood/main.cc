@@ -20,6 +20,7 @@
 #include "own_network.h"
 #include "paced.h"
 #include "run_directory.h"
+#include "slow_moments.h"
 
 namespace warder::bench {
 namespace {
@@ -37,9 +38,16 @@ struct Options {
   std::string only;
 };
 
+// Of the allowed requests, over some seconds.
+struct Part {
+  double busy = 0;          // of all processors, by whomever
+  double p50 = 0, p99 = 0;  // microseconds
+  double steady_p99 = 0;    // the same without the machine's slow moments
+  double left = 0;          // of the requests, those that were under way in none
+};
+
 struct Figures {
-  double quiet_busy = 0, flood_busy = 0;  // of all processors, by whomever
-  double quiet_p50 = 0, quiet_p99 = 0, flood_p50 = 0, flood_p99 = 0;  // microseconds
+  Part quiet, flood;
   double warder_cpu = 0, opa_cpu = 0;  // of one processor, in the flood
   std::uint64_t flood_took_ms = 0;
   Gate::Told told;
@@ -136,7 +144,7 @@ double busy_since(const Jiffies& before) {
   return 1 - (now.idle - before.idle) / (now.all - before.all);
 }
 
-Result<Answers> ask_quietly(const Gate& gate, std::uint64_t seconds) {
+Result<Answers> ask_allowed(const Gate& gate, std::uint64_t seconds) {
   std::string authority = fmt::format("127.0.0.1:{}", kOriginPort);
   auto answers = ask_at_pace({gate.address(), false, seconds * kQuietPerSecond,
                               static_cast<double>(kQuietPerSecond), kQuietAtOnce},
@@ -157,14 +165,27 @@ Result<std::uint64_t> end_of(const Process& flooder, const std::string& output) 
   return took_ms;
 }
 
-Result<void> quietly(const Options& options, const Gate& at, Figures& figures) {
-  if (auto warm = ask_quietly(at, kWarmUpSeconds); !warm) return fail(warm.error());
+Result<Part> measure(const Gate& at, std::uint64_t seconds) {
+  SlowMoments machine;
   const Jiffies before = jiffies();
-  const auto answers = ask_quietly(at, options.seconds);
+  const auto answers = ask_allowed(at, seconds);
   if (!answers) return fail(answers.error());
-  figures.quiet_busy = busy_since(before);
-  figures.quiet_p50 = answers->latency.percentile_us(50);
-  figures.quiet_p99 = answers->latency.percentile_us(99);
+  Part part;
+  part.busy = busy_since(before);
+  const Histogram all = answers->latency();
+  const Histogram steady = answers->latency(machine.stop());
+  part.p50 = all.percentile_us(50);
+  part.p99 = all.percentile_us(99);
+  part.steady_p99 = steady.percentile_us(99);
+  part.left = static_cast<double>(steady.count()) / static_cast<double>(all.count());
+  return part;
+}
+
+Result<void> quietly(const Options& options, const Gate& at, Figures& figures) {
+  if (auto warm = ask_allowed(at, kWarmUpSeconds); !warm) return fail(warm.error());
+  const auto part = measure(at, options.seconds);
+  if (!part) return fail(part.error());
+  figures.quiet = *part;
   return {};
 }
 
@@ -182,12 +203,9 @@ Result<void> in_the_flood(const Options& options, const GateSite& site, const st
   if (!flooder) return fail(flooder.error());
   // Until it runs its own program, it holds what this one has opened.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  const Jiffies before = jiffies();
-  const auto answers = ask_quietly(at, options.seconds);
-  if (!answers) return fail(answers.error());
-  figures.flood_busy = busy_since(before);
-  figures.flood_p50 = answers->latency.percentile_us(50);
-  figures.flood_p99 = answers->latency.percentile_us(99);
+  const auto part = measure(at, options.seconds);
+  if (!part) return fail(part.error());
+  figures.flood = *part;
   figures.warder_cpu = (at.warder_seconds() - warder_before) / seconds;
   figures.opa_cpu = (at.opa_seconds() - opa_before) / seconds;
   const auto took = end_of(*flooder, output);
@@ -213,38 +231,57 @@ Result<Figures> round(const Options& options, const GateSite& site, const std::s
   return figures;
 }
 
+struct Ratios {
+  std::vector<double> all, steady;
+};
+
+double middle(std::vector<double> of) {
+  std::sort(of.begin(), of.end());
+  return of[of.size() / 2];
+}
+
+void print_head(const Options& options) {
+  utsname system{};
+  ::uname(&system);
+  fmt::print("{} denied requests in {} s beside {} allowed ones a second, {} rounds; Linux {}\n",
+             options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
+  fmt::print("Steady: of the requests that were under way in no slow moment of the machine.\n\n");
+  fmt::print(
+      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | steady: "
+      "quiet "
+      "p99 | in the flood | ratio | of the requests | flood took | asked of OPA | in the log | CPU "
+      "of Warder | of OPA | machine busy, quiet and in the flood |\n");
+  fmt::print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+}
+
 void print(const std::string& kind, std::uint64_t number, const Figures& of) {
   fmt::print("| {} | {} | {:.0f} us | {:.0f} us | {:.0f} us | {:.0f} us | {:.2f} ", kind, number,
-             of.quiet_p50, of.quiet_p99, of.flood_p50, of.flood_p99, of.flood_p99 / of.quiet_p99);
+             of.quiet.p50, of.quiet.p99, of.flood.p50, of.flood.p99, of.flood.p99 / of.quiet.p99);
+  fmt::print("| {:.0f} us | {:.0f} us | {:.2f} | {:.0f} %, {:.0f} % ", of.quiet.steady_p99,
+             of.flood.steady_p99, of.flood.steady_p99 / of.quiet.steady_p99, of.quiet.left * 100,
+             of.flood.left * 100);
   fmt::print("| {:.1f} s | {} | {} in {} lines | {:.0f} % | {:.0f} % | {:.0f} %, {:.0f} % |\n",
              static_cast<double>(of.flood_took_ms) / 1000, of.told.asked, of.told.denied,
-             of.told.lines, of.warder_cpu * 100, of.opa_cpu * 100, of.quiet_busy * 100,
-             of.flood_busy * 100);
+             of.told.lines, of.warder_cpu * 100, of.opa_cpu * 100, of.quiet.busy * 100,
+             of.flood.busy * 100);
   std::fflush(stdout);
 }
 
 Result<void> bench(const Options& options, const std::string& directory) {
   const GateSite site = make_site(options, directory);
-  utsname system{};
-  ::uname(&system);
-  fmt::print("{} denied requests in {} s beside {} allowed ones a second, {} rounds; Linux {}\n\n",
-             options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
-  fmt::print(
-      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | flood ");
-  fmt::print(
-      "took | asked of OPA | in the log | CPU of Warder | of OPA | machine busy, quiet and in ");
-  fmt::print("the flood |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+  print_head(options);
   for (const std::string kind : {"get", "connect"}) {
     if (!options.only.empty() && options.only != kind) continue;
-    std::vector<double> ratios;
+    Ratios ratios;
     for (std::uint64_t number = 1; number <= options.rounds; ++number) {
       const auto figures = round(options, site, kind);
       if (!figures) return fail(figures.error());
       print(kind, number, *figures);
-      ratios.push_back(figures->flood_p99 / figures->quiet_p99);
+      ratios.all.push_back(figures->flood.p99 / figures->quiet.p99);
+      ratios.steady.push_back(figures->flood.steady_p99 / figures->quiet.steady_p99);
     }
-    std::sort(ratios.begin(), ratios.end());
-    fmt::print("| {} | median | | | | | {:.2f} | | | | | | |\n", kind, ratios[ratios.size() / 2]);
+    fmt::print("| {} | median | | | | | {:.2f} | | | {:.2f} | | | | | | | |\n", kind,
+               middle(ratios.all), middle(ratios.steady));
   }
   return {};
 }

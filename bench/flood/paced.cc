@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -128,18 +129,29 @@ void ask_in_turn(const Pace& pace, const std::function<std::string(std::uint64_t
                                  static_cast<double>(number) * 1e9 / pace.per_second));
     std::this_thread::sleep_until(due);
     const auto status = asker.ask(authority(number));
-    const auto took = Clock::now() - due;
+    const auto whole = Clock::now();
     const std::lock_guard lock(run.mutex);
     if (!status) {
       run.error = status.error();
       return;
     }
     ++run.answers.by_status[*status];
-    run.answers.latency.add(took);
+    run.answers.each.push_back({due, whole});
   }
 }
 
 }  // namespace
+
+Histogram Answers::latency(const std::vector<SlowMoment>& without) const {
+  Histogram histogram;
+  for (const Answer& answer : each) {
+    const bool in_one = std::any_of(without.begin(), without.end(), [&](const SlowMoment& moment) {
+      return answer.due < moment.end && answer.whole > moment.begin;
+    });
+    if (!in_one) histogram.add(answer.whole - answer.due);
+  }
+  return histogram;
+}
 
 Result<Answers> ask_at_pace(const Pace& pace,
                             const std::function<std::string(std::uint64_t)>& authority) {

@@ -1,14 +1,17 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "http/histogram.h"
 #include "net/address.h"
 #include "net/result.h"
+#include "slow_moments.h"
 
 namespace warder::bench {
 
@@ -21,9 +24,17 @@ struct Pace {
   std::size_t at_once = 1;  // as many may be under way; above, they are late
 };
 
+struct Answer {
+  std::chrono::steady_clock::time_point due, whole;
+};
+
 struct Answers {
   std::map<int, std::uint64_t> by_status;
-  Histogram latency;  // from when a request was due until its answer was whole
+  std::vector<Answer> each;
+
+  // From when a request was due until its answer was whole; of those that were under way in none
+  // of these moments.
+  [[nodiscard]] Histogram latency(const std::vector<SlowMoment>& without = {}) const;
 };
 
 // Makes all of them, and returns when the last is answered. `authority` says where the nth goes,
