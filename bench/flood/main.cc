@@ -43,7 +43,7 @@ struct Part {
   double busy = 0;          // of all processors, by whomever
   double p50 = 0, p99 = 0;  // microseconds
   double steady_p99 = 0;    // the same without the machine's slow moments
-  double left = 0;          // of the requests, those that were under way in none
+  double left = 0;          // of the requests, those that were due in none
 };
 
 struct Figures {
@@ -174,6 +174,8 @@ Result<Part> measure(const Gate& at, std::uint64_t seconds) {
   part.busy = busy_since(before);
   const Histogram all = answers->latency();
   const Histogram steady = answers->latency(machine.stop());
+  if (steady.count() == 0)
+    return fail(Errc::timed_out, "this machine was slow all the time: nothing is left to compare");
   part.p50 = all.percentile_us(50);
   part.p99 = all.percentile_us(99);
   part.steady_p99 = steady.percentile_us(99);
@@ -245,7 +247,7 @@ void print_head(const Options& options) {
   ::uname(&system);
   fmt::print("{} denied requests in {} s beside {} allowed ones a second, {} rounds; Linux {}\n",
              options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
-  fmt::print("Steady: of the requests that were under way in no slow moment of the machine.\n\n");
+  fmt::print("Steady: of the requests that were due in no slow moment of the machine.\n\n");
   fmt::print(
       "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | steady: "
       "quiet "

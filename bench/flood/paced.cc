@@ -22,6 +22,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Most answers that are under way when a moment begins were due within this.
+constexpr std::chrono::milliseconds kUnderWay{20};
 constexpr int kWait = 20'000;  // milliseconds
 constexpr std::size_t kMaxAnswer = 262'144;
 
@@ -146,7 +148,7 @@ Histogram Answers::latency(const std::vector<SlowMoment>& without) const {
   Histogram histogram;
   for (const Answer& answer : each) {
     const bool in_one = std::any_of(without.begin(), without.end(), [&](const SlowMoment& moment) {
-      return answer.due < moment.end && answer.whole > moment.begin;
+      return answer.due < moment.end && answer.due > moment.begin - kUnderWay;
     });
     if (!in_one) histogram.add(answer.whole - answer.due);
   }

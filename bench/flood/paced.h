@@ -32,8 +32,8 @@ struct Answers {
   std::map<int, std::uint64_t> by_status;
   std::vector<Answer> each;
 
-  // From when a request was due until its answer was whole; of those that were under way in none
-  // of these moments.
+  // From when a request was due until its answer was whole; of those that were due in none of these
+  // moments, nor shortly before one. How long an answer took has no part in that.
   [[nodiscard]] Histogram latency(const std::vector<SlowMoment>& without = {}) const;
 };
 

@@ -15,7 +15,7 @@ struct SlowMoment {
 
 // Finds them, as the host of a virtual machine makes them: a thread does the same small piece of
 // work again and again, some 2 % of one processor, and measures its own CPU time. Waiting for a
-// processor is none, so that load alone makes no slow moment.
+// processor is none of it. Interrupts are, so a load makes some: compare the parts that are left.
 class SlowMoments {
  public:
   SlowMoments();

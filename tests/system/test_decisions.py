@@ -22,8 +22,6 @@ from rig.opa import Opa
 from rig.waiting import DEADLINE, eventually
 from rig.warder import PROGRAM, REPOSITORY, Warder
 
-pytestmark = pytest.mark.many_inputs
-
 DECIDED = "egress/decision"
 
 

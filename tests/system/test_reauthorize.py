@@ -149,10 +149,11 @@ def test_open_tunnels_outlive_an_opa_without_its_bundle(make_warder, world, orig
         opa.stop()
         opa.serve_bundle(b"")
         opa.start()
-        mark = warder.mark()
-        warder.records.wait(
-            lambda r: (r.get("event"), r.get("level")) == ("reauthorize", "error"), "that it can't be decided", mark
-        )
+        for tunnel in (kept, revoked):
+            warder.records.wait(
+                lambda r, id=tunnel.reply.request_id: r.get("request_id") == id and "not healthy" in r.get("reason", ""),
+                "that an answer without a decision is none",
+            )
         with RawClient(world.box, warder.address) as client:
             reply = client.connect(KEPT, ECHO)
         assert (reply.status, reply.phrase) == (403, "Forbidden (policy_undefined)")

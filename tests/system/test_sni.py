@@ -21,8 +21,6 @@ from rig.waiting import DEADLINE, eventually
 from rig.warder import Warder
 from rig.world import GATE, ORIGIN
 
-pytestmark = pytest.mark.many_inputs
-
 HELPERS = Path(__file__).parent / "helpers"
 HELLOS = Path(__file__).parents[1] / "fuzz/corpus/fuzz_client_hello"
 CHECKED, RETRYING = 8443, 8444
