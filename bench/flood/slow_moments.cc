@@ -11,7 +11,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBetweenPieces{2};
-constexpr int kSteps = 20'000;
+constexpr int kStepsOfPiece = 20'000;
 // A neighbour on the same core costs less than the first; a single slow piece is an interrupt.
 constexpr int kSlow = 3;
 constexpr std::size_t kFewestSlow = 3;
@@ -25,7 +25,7 @@ std::chrono::nanoseconds own_cpu_time() {
 
 // Each step needs the one before, and none needs memory.
 std::uint64_t work(std::uint64_t seed) {
-  for (int i = 0; i < kSteps; ++i) {
+  for (int i = 0; i < kStepsOfPiece; ++i) {
     seed ^= seed << 13U;
     seed ^= seed >> 7U;
     seed ^= seed << 17U;
