@@ -249,10 +249,10 @@ void print_head(const Options& options) {
              options.requests, options.seconds, kQuietPerSecond, options.rounds, system.release);
   fmt::print("Steady: of the requests that were due in no slow moment of the machine.\n\n");
   fmt::print(
-      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 | steady: "
-      "quiet "
-      "p99 | in the flood | ratio | of the requests | flood took | asked of OPA | in the log | CPU "
-      "of Warder | of OPA | machine busy, quiet and in the flood |\n");
+      "| flood by | round | quiet p50 | p99 | in the flood p50 | p99 | ratio of p99 "
+      "| steady: quiet p99 | in the flood | ratio | of the requests "
+      "| flood took | asked of OPA | in the log | CPU of Warder | of OPA "
+      "| machine busy, quiet and in the flood |\n");
   fmt::print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
